@@ -22,6 +22,7 @@
 pub mod sqlite;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use protocol::{
@@ -231,6 +232,10 @@ pub struct Commit {
     pub events: Vec<Arc<Event>>,
     /// Who waits for what; answered by [`Commit::answer`].
     pub answers: Vec<(Reply, Result<Appended>, Permit)>,
+    /// Time that the commit itself took.
+    pub took: Duration,
+    /// When it was durable.
+    pub at: Instant,
 }
 
 impl Commit {

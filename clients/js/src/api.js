@@ -18,7 +18,7 @@ import { Http } from './http.js';
 export class Api {
   #http;
 
-  /** @param {import('./wire.js').ApiOptions} [options] */
+  /** @param {import('./client.js').ApiOptions} [options] */
   constructor(options = {}) {
     this.#http = new Http(options);
   }
@@ -67,9 +67,12 @@ export class Api {
 
   /**
    * A ticket for one WebSocket handshake.
+   * @param {number} [timeoutMs]
    * @returns {Promise<{ticket: string, expires_in: number}>}
    */
-  createTicket() { return this.#send('POST', '/api/ws-tickets'); }
+  async createTicket(timeoutMs) {
+    return (await this.#http.call('POST', '/api/ws-tickets', { timeoutMs })).data;
+  }
 
   /** @returns {Promise<User>} */
   profile() { return this.#get('/api/users/profile'); }
@@ -144,7 +147,9 @@ export class Api {
    * @param {string} id
    * @param {string} userId
    */
-  async removeParticipant(id, userId) { await this.#send('DELETE', at(id, 'participants', userId)); }
+  async removeParticipant(id, userId) {
+    await this.#send('DELETE', at(id, 'participants', userId));
+  }
 
   /** @param {string} id */
   async leaveSession(id) { await this.#send('POST', `${at(id)}/leave`); }

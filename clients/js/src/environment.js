@@ -4,8 +4,8 @@
  */
 
 /**
- * @param {Partial<import('./wire.js').Environment>} [given]
- * @returns {import('./wire.js').Environment}
+ * @param {Partial<import('./client.js').Environment>} [given]
+ * @returns {import('./client.js').Environment}
  */
 export function environment(given = {}) {
   const { WebSocket, document } = globalThis;

@@ -40,8 +40,12 @@ class Following {
     this.sessionId = sessionId;
   }
 
-  /** The place where it stands is taken from the application. @param {number} [after] */
-  place(after, epoch = /** @type {string | undefined} */ (undefined)) {
+  /**
+   * Where it stands is what the application says; without `after`, at the head.
+   * @param {number} [after]
+   * @param {string} [epoch]
+   */
+  place(after, epoch) {
     this.cursor = new Cursor(after ?? null);
     this.epoch = after === undefined ? null : epoch ?? null;
     this.attempts = 0;
@@ -71,7 +75,9 @@ export class Followings {
 
   /** @param {string} sessionId */
   add(sessionId) {
-    if (this.size >= FOLLOWS_MAX) throw new RangeError(`At most ${FOLLOWS_MAX} sessions are followed.`);
+    if (this.size >= FOLLOWS_MAX) {
+      throw new RangeError(`At most ${FOLLOWS_MAX} sessions are followed.`);
+    }
     const following = new Following(sessionId);
     this.#table.set(sessionId, following);
     return following;
@@ -192,4 +198,18 @@ export class Followings {
       ? following.notBefore <= now
       : following.phase !== 'live' && following.heardAt <= silentSince);
   }
+}
+
+/**
+ * Whether an event ends a user's following. A removal from before the following was authorised
+ * (not above the `head` of then) is history: whoever was added again reads across it.
+ * @param {import('./wire.js').SessionEvent} event
+ * @param {string | null} userId
+ * @param {number} head
+ * @returns {'removed' | 'deleted' | null}
+ */
+export function endOf(event, userId, head) {
+  if (event.type === 'session.deleted') return 'deleted';
+  const isMine = event.type === 'participant.removed' && event.data.user_id === userId;
+  return isMine && event.seq > head ? 'removed' : null;
 }

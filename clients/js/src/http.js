@@ -31,7 +31,7 @@ export class Http {
   /** @type {Set<(token: string | null) => void>} */
   watchers = new Set();
 
-  /** @param {import('./wire.js').ApiOptions} options */
+  /** @param {import('./client.js').ApiOptions} options */
   constructor(options) {
     const url = options.url ?? globalThis.location?.origin;
     if (!url) throw new TypeError('The option `url` is needed outside of a browser.');

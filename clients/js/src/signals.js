@@ -66,6 +66,12 @@ export class Signals {
     return frames;
   }
 
+  /** Whether a mark has still to be told. */
+  get isBehind() {
+    for (const mark of this.#marks.values()) if (mark.seq > mark.told) return true;
+    return false;
+  }
+
   /** @param {string} sessionId */
   forget(sessionId) {
     this.#typing.delete(sessionId);

@@ -35,6 +35,7 @@ export class SocketTransport {
   #reached = false;
   #heartbeatMs = 25_000;
   #heardAt = 0;
+  #handshakeMs;
   #probedAt = 0;
   /** @type {unknown} */
   #timer = null;
@@ -44,13 +45,14 @@ export class SocketTransport {
 
   /**
    * @param {import('./api.js').Api} api
-   * @param {import('./wire.js').Environment} env
-   * @param {import('./wire.js').LiveOptions} options
+   * @param {import('./client.js').Environment} env
+   * @param {import('./client.js').LiveOptions} options
    */
   constructor(api, env, options) {
     this.#api = api;
     this.#env = env;
     this.#options = options;
+    this.#handshakeMs = options.handshakeTimeoutMs ?? 10_000;
   }
 
   async open() {
@@ -65,7 +67,7 @@ export class SocketTransport {
   /** @returns {Promise<[string, string[]]>} */
   async #credentials() {
     if (this.#options.auth === 'bearer') return ['', [PROTOCOL, `bearer.${this.#api.token}`]];
-    const { ticket } = await this.#api.createTicket();
+    const { ticket } = await this.#api.createTicket(this.#handshakeMs);
     return [`?ticket=${encodeURIComponent(ticket)}`, [PROTOCOL]];
   }
 
@@ -75,8 +77,7 @@ export class SocketTransport {
    */
   #connect(query, protocols) {
     const { WebSocket } = this.#env;
-    this.#timer = this.#env.setTimeout(() => this.#end(1006),
-      this.#options.handshakeTimeoutMs ?? 10_000);
+    this.#timer = this.#env.setTimeout(() => this.#end(1006), this.#handshakeMs);
     try {
       if (!WebSocket) throw new TypeError('There is no WebSocket here.');
       this.#socket = new WebSocket(`${this.#api.url.replace(/^http/, 'ws')}/ws${query}`, protocols);
@@ -84,6 +85,7 @@ export class SocketTransport {
       this.#end(1006);
       return;
     }
+    this.#socket.onopen = () => { if (this.#socket?.protocol !== PROTOCOL) this.#end(1006); };
     this.#socket.onmessage = (event) => this.#hear(event.data);
     this.#socket.onclose = (event) => this.#end(event.code);
     this.#socket.onerror = () => {};

@@ -1,13 +1,14 @@
 //! Events: everything durable that happens in a session, each with its number.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::{Message, MessageId, ParticipantRow, Session, SessionId, Timestamp, UserId};
 
 /// One numbered item of a session's log:
 /// `{"type", "session_id", "seq", "at", "data"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub struct Event {
     pub session_id: SessionId,
     /// Dense from 1 in each session.
@@ -55,6 +56,45 @@ pub struct RemovedParticipant {
 /// `{}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Nothing {}
+
+impl Change {
+    /// The `type` on the wire.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::MessageCreated(_) => "message.created",
+            Self::MessageUpdated(_) => "message.updated",
+            Self::MessageDeleted(_) => "message.deleted",
+            Self::ParticipantAdded(_) => "participant.added",
+            Self::ParticipantRemoved(_) => "participant.removed",
+            Self::SessionUpdated(_) => "session.updated",
+            Self::SessionDeleted(_) => "session.deleted",
+        }
+    }
+}
+
+/// By hand, for speed and for the order in which people read it: each event is written once for
+/// all who follow, but each is.
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("Event", 5)?;
+        out.serialize_field("type", self.change.kind())?;
+        out.serialize_field("session_id", &self.session_id)?;
+        out.serialize_field("seq", &self.seq)?;
+        out.serialize_field("at", &self.at)?;
+        match &self.change {
+            Change::MessageCreated(message) | Change::MessageUpdated(message) => {
+                out.serialize_field("data", message)?;
+            }
+            Change::MessageDeleted(data) => out.serialize_field("data", data)?,
+            Change::ParticipantAdded(data) => out.serialize_field("data", data)?,
+            Change::ParticipantRemoved(data) => out.serialize_field("data", data)?,
+            Change::SessionUpdated(data) => out.serialize_field("data", data)?,
+            Change::SessionDeleted(data) => out.serialize_field("data", data)?,
+        }
+        out.end()
+    }
+}
 
 impl Event {
     /// The user whose following ends with this event, if it takes somebody's access.

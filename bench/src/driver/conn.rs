@@ -1,0 +1,270 @@
+//! One client connection: its handshake, its reads, its writes, its account.
+//!
+//! It is served by the driver's thread alone, when the event loop says that something can be
+//! read or written. Readiness is told by edges: a read that filled its buffer is followed by
+//! another, a shorter one has emptied the socket, which saves a call that would only say so.
+
+use super::shared::Shared;
+use crate::frame;
+use crate::verify::{Ledger, leading_number};
+use crate::world::{Member, Session};
+use anyhow::{Context, Result, bail, ensure};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+
+/// The key of RFC 6455's own example. A benchmark needs no fresh one, and the answer to it is
+/// known without hashing.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// What a stalled member's socket takes in, so that it is soon full.
+const STALLED_BUFFER_BYTES: usize = 4096;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Connecting,
+    Upgrading,
+    Open,
+    /// Ended by the server, where that is allowed.
+    Closed,
+}
+
+#[derive(Debug)]
+pub struct Conn {
+    pub session: usize,
+    pub ledger: Ledger,
+    pub state: State,
+    pub stalled: bool,
+    pub was_stalled: bool,
+    pub sends: bool,
+    /// Own messages under way at the same time, as far as refilling goes.
+    pub window: u64,
+    sent: u64,
+    own_seen: u64,
+    user: String,
+    stream: TcpStream,
+    partial: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Conn {
+    pub fn connect(
+        addr: SocketAddr,
+        at: usize,
+        session: &Session,
+        member: &Member,
+        replay: Option<u64>,
+    ) -> Result<Self> {
+        let stream = TcpStream::connect(addr)?;
+        let after = session.head.saturating_sub(replay.unwrap_or(0));
+        let parameter = replay.map_or(String::new(), |_| format!("&after={after}"));
+        let request = format!(
+            "GET /ws?session_id={}&token={}{parameter} HTTP/1.1\r\nHost: {addr}\r\n\
+             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {KEY}\r\n\r\n",
+            session.id, member.token
+        );
+        Ok(Self {
+            session: at,
+            ledger: Ledger::new(after),
+            state: State::Connecting,
+            stalled: false,
+            was_stalled: false,
+            sends: false,
+            window: 0,
+            sent: 0,
+            own_seen: 0,
+            user: member.user.to_string(),
+            stream,
+            partial: Vec::new(),
+            out: request.into_bytes(),
+        })
+    }
+
+    pub fn register(&mut self, registry: &Registry, token: Token) -> Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut self.stream, token, both)?;
+        Ok(())
+    }
+
+    /// From now on it reads nothing, and its socket holds next to nothing.
+    pub fn stall(&mut self, registry: &Registry) -> Result<()> {
+        registry.deregister(&mut self.stream)?;
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, STALLED_BUFFER_BYTES)?;
+        Ok(())
+    }
+
+    pub fn resume(&mut self, registry: &Registry, token: Token) -> Result<()> {
+        (self.stalled, self.was_stalled) = (false, true);
+        self.register(registry, token)
+    }
+
+    pub fn on_event(
+        &mut self,
+        event: &Event,
+        shared: &mut Shared,
+        scratch: &mut [u8],
+    ) -> Result<()> {
+        if self.state == State::Closed {
+            return Ok(());
+        }
+        if self.state == State::Connecting && event.is_writable() {
+            if let Some(error) = self.stream.take_error()? {
+                return Err(error).context("connecting");
+            }
+            self.stream.set_nodelay(true)?;
+            self.state = State::Upgrading;
+        }
+        if event.is_writable() && !self.out.is_empty() {
+            self.flush()?;
+        }
+        if event.is_readable() || event.is_read_closed() {
+            self.read(event.is_read_closed(), shared, scratch)?;
+        }
+        Ok(())
+    }
+
+    /// Takes all that has come, then sends as much as was seen back.
+    fn read(&mut self, ended: bool, shared: &mut Shared, scratch: &mut [u8]) -> Result<()> {
+        loop {
+            let kept = self.partial.len();
+            scratch[..kept].copy_from_slice(&self.partial);
+            let end = match self.stream.read(&mut scratch[kept..]) {
+                Ok(0) => bail!("the server closed the connection"),
+                Ok(count) => kept + count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error).context("reading"),
+            };
+            if let Some(latency) = &mut shared.latency {
+                latency.tick();
+            }
+            shared.reads += 1;
+            let used = self.take(&scratch[..end], shared)?;
+            self.partial.clear();
+            self.partial.extend_from_slice(&scratch[used..end]);
+            ensure!(
+                self.partial.len() < scratch.len(),
+                "a frame beyond the buffer"
+            );
+            // After the end was told no further edge comes: then the zero must be read too.
+            if end < scratch.len() && !ended {
+                break;
+            }
+        }
+        if self.window > 0 {
+            self.refill(shared)?;
+        }
+        if self.out.is_empty() {
+            Ok(())
+        } else {
+            self.flush()
+        }
+    }
+
+    /// Looks at everything whole in `bytes` and says how far that goes.
+    fn take(&mut self, bytes: &[u8], shared: &mut Shared) -> Result<usize> {
+        let mut used = 0;
+        if self.state == State::Upgrading {
+            let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+                return Ok(0);
+            };
+            let head = String::from_utf8_lossy(&bytes[..end]);
+            if !head.starts_with("HTTP/1.1 101") || !head.contains(ACCEPT) {
+                bail!(
+                    "the upgrade was refused: {}",
+                    String::from_utf8_lossy(bytes)
+                );
+            }
+            self.state = State::Open;
+            shared.opened += 1;
+            used = end + 4;
+        }
+        while let Some(head) = frame::parse(&bytes[used..])? {
+            let payload = &bytes[used + head.start..used + head.end];
+            match head.opcode {
+                frame::TEXT => self.take_message(payload, shared)?,
+                frame::PING => shared.put_pong(&mut self.out, payload),
+                frame::PONG => {}
+                frame::CLOSE => bail!("closed by the server: {}", close_reason(payload)),
+                other => bail!("a frame of opcode {other}"),
+            }
+            used += head.end;
+        }
+        Ok(used)
+    }
+
+    #[inline]
+    fn take_message(&mut self, payload: &[u8], shared: &mut Shared) -> Result<()> {
+        let Some(seq) = shared.seq.number(payload) else {
+            bail!("not a message: {}", String::from_utf8_lossy(payload));
+        };
+        self.ledger.note(seq);
+        shared.delivered += 1;
+        if let Some(latency) = &mut shared.latency {
+            latency.note(seq);
+        }
+        if self.sends {
+            let sender = shared.sender.value(payload).context("no sender_id")?;
+            if sender.starts_with(self.user.as_bytes()) {
+                let number = shared.number.value(payload).and_then(leading_number);
+                let number = number.context("no number in an own content")?;
+                if number != self.own_seen {
+                    self.ledger.note_disorder();
+                }
+                self.own_seen = number + 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends until the window is full again.
+    pub fn refill(&mut self, shared: &mut Shared) -> Result<()> {
+        let room = self
+            .window
+            .saturating_sub(self.sent.saturating_sub(self.own_seen));
+        if shared.sending && room > 0 {
+            self.send(shared, room)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sends `count` messages in one write.
+    pub fn send(&mut self, shared: &mut Shared, count: u64) -> Result<()> {
+        for _ in 0..count {
+            shared.put_message(&mut self.out, self.sent);
+            self.sent += 1;
+        }
+        shared.sessions[self.session].sent += count;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        while !self.out.is_empty() {
+            match self.stream.write(&self.out) {
+                Ok(count) => drop(self.out.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("writing"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn close_reason(payload: &[u8]) -> String {
+    match payload {
+        [a, b, reason @ ..] => {
+            format!(
+                "{} {}",
+                u16::from_be_bytes([*a, *b]),
+                String::from_utf8_lossy(reason)
+            )
+        }
+        _ => "no code".to_owned(),
+    }
+}

@@ -1,0 +1,126 @@
+//! THE DOMAIN: what people may do in shared sessions, and what then happens.
+//!
+//! Whatever comes over REST, the socket or the CLI goes through the same functions here. They
+//! check the form of what is asked ([`messages`], [`sessions`]), look membership up ([`access`]:
+//! a [`Member`] is the key to everything that needs it), and leave rights that must hold at a
+//! place in the order to the store's transaction. What was committed is delivered by
+//! [`deliver`]; who follows a session reads it through a [`Follower`]: replay, live and every
+//! kind of gap are the same code there.
+//!
+//! It knows nothing of HTTP, sockets, tokens or databases.
+
+mod access;
+mod activity;
+mod cursor;
+pub mod deliver;
+mod error;
+mod events;
+mod follow;
+mod messages;
+mod pages;
+mod participants;
+mod rate;
+mod sessions;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::frame::ServerFrame;
+use protocol::{UserId, UserKind, websocket};
+
+use tokio_util::sync::CancellationToken;
+
+pub use crate::hub::Identity;
+
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+pub use access::Member;
+pub use error::Error;
+pub use events::Feed;
+pub use follow::{Follower, Position, Step};
+pub use pages::Page;
+pub use messages::{Checked, Range, Sent, check_content};
+pub use sessions::check_title;
+
+/// What the domain answers.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub user: UserId,
+    pub kind: UserKind,
+}
+
+/// What may be set about the domain.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Humans may mark messages as an AI's.
+    pub trust_client_ai_flag: bool,
+    /// Messages a second and user; 0: no limit.
+    pub message_rate_max: u32,
+}
+
+/// The domain. One a node.
+pub struct Chat {
+    store: Arc<dyn Store>,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    settings: Settings,
+    /// Of the store, as of the start of this node.
+    epoch: String,
+    pages: pages::Pages,
+    activity: activity::Activity,
+    rates: rate::Rates,
+}
+
+impl Chat {
+    /// Reads the epoch; fails where the store does.
+    pub async fn new(
+        store: Arc<dyn Store>,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+        settings: Settings,
+    ) -> Result<Arc<Self>> {
+        let epoch = store.epoch().await?;
+        let pages = pages::Pages::new(store.clone(), metrics.clone());
+        let activity = activity::Activity::default();
+        let rates = rate::Rates::new(settings.message_rate_max);
+        Ok(Arc::new(Self { store, hub, metrics, settings, epoch, pages, activity, rates }))
+    }
+
+    /// What has to be done beside the connections, until `stop`: news of sessions go to those
+    /// who do not follow them, pages that are out of date go.
+    pub async fn tend(self: Arc<Self>, stop: CancellationToken) {
+        tokio::join!(self.tell_activity(&stop), self.pages.keep_fresh(&stop));
+    }
+
+    #[must_use]
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The health of what everything stands on.
+    pub async fn health(&self) -> crate::store::Health {
+        self.store.health().await
+    }
+}
+
+/// One finished v1 frame.
+fn frame_of(frame: &ServerFrame) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    websocket::put_json(&mut out, frame);
+    Bytes::from(out)
+}

@@ -1,0 +1,116 @@
+//! Pages of logs, read from the store for followers that are behind.
+//!
+//! Many clients that come back at once ask for the same page: it is read and encoded once and
+//! shared while it is fresh. All pages in flight together are bounded: a page holds a permit
+//! until the last follower has let it go.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use protocol::limits::PAGE_BYTES_MAX;
+use protocol::{ErrorCode, SessionId};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::Result;
+use crate::hub::Segment;
+use crate::metrics::Metrics;
+use crate::store::{LogPage, Store};
+
+/// Pages that all followers together hold, of at most [`PAGE_BYTES_MAX`] contents each.
+const PAGES_IN_FLIGHT_MAX: usize = 256;
+/// Pages that are kept for whoever comes next.
+const PAGES_KEPT_MAX: usize = 64;
+/// A page is shared no longer than this.
+const PAGE_FRESH: Duration = Duration::from_secs(5);
+/// Events of one page.
+const PAGE_EVENTS_MAX: usize = 512;
+
+const _: () = assert!(PAGES_IN_FLIGHT_MAX * PAGE_BYTES_MAX <= 64 << 20);
+
+/// A page of a log as followers share it.
+pub struct Page {
+    /// None: there is nothing above the cursor.
+    pub segment: Option<Segment>,
+    pub head: u64,
+    pub deleted: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+type Cell = Arc<OnceCell<Arc<Page>>>;
+
+/// Pages that followers read from the store.
+pub struct Pages {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    in_flight: Arc<Semaphore>,
+    kept: Mutex<HashMap<(SessionId, u64), (Cell, Instant)>>,
+}
+
+impl Pages {
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        let in_flight = Arc::new(Semaphore::new(PAGES_IN_FLIGHT_MAX));
+        Self { store, metrics, in_flight, kept: Mutex::default() }
+    }
+
+    /// The page above `after`; `session_not_found` where there is no trace of the session.
+    pub async fn get(&self, session: SessionId, after: u64) -> Result<Arc<Page>> {
+        let cell = self.cell(session, after);
+        let page = cell.get_or_try_init(|| self.read(session, after)).await?;
+        Ok(page.clone())
+    }
+
+    /// What is kept of a session is out of date: a message was edited or deleted. A read that is
+    /// under way serves only those who wait for it already.
+    pub fn forget(&self, session: SessionId) {
+        self.lock().retain(|(kept, _), _| *kept != session);
+    }
+
+    /// Lets go of what is no longer fresh, until `stop`.
+    pub async fn keep_fresh(&self, stop: &CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(PAGE_FRESH)).await.is_some() {
+            self.lock().retain(|_, (_, made)| made.elapsed() < PAGE_FRESH);
+        }
+    }
+
+    fn cell(&self, session: SessionId, after: u64) -> Cell {
+        let mut kept = self.lock();
+        if kept.len() >= PAGES_KEPT_MAX {
+            kept.retain(|_, (_, made)| made.elapsed() < PAGE_FRESH);
+        }
+        if let Some((cell, made)) = kept.get(&(session, after)) {
+            if made.elapsed() < PAGE_FRESH {
+                return cell.clone();
+            }
+        }
+        let cell = Cell::default();
+        if kept.len() < PAGES_KEPT_MAX || kept.contains_key(&(session, after)) {
+            kept.insert((session, after), (cell.clone(), Instant::now()));
+        }
+        cell
+    }
+
+    async fn read(&self, session: SessionId, after: u64) -> Result<Arc<Page>> {
+        self.metrics.catch_ups.inc();
+        let permit = self.permit().await;
+        let page = self.store.log(session, after, PAGE_EVENTS_MAX).await?;
+        let LogPage { events, head, deleted } = page.ok_or(ErrorCode::SessionNotFound)?;
+        Ok(Arc::new(Page { segment: Segment::new(events), head, deleted, _permit: permit }))
+    }
+
+    /// Kept pages that nobody reads any more make room first.
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        if let Ok(permit) = self.in_flight.clone().try_acquire_owned() {
+            return permit;
+        }
+        self.lock().retain(|_, (cell, _)| {
+            cell.get().is_none_or(|page| Arc::strong_count(page) > 1)
+        });
+        self.in_flight.clone().acquire_owned().await.expect("the semaphore is never closed")
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(SessionId, u64), (Cell, Instant)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

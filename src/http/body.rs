@@ -1,0 +1,190 @@
+//! A request's body: whole, within its limit, in time, as JSON.
+//!
+//! What is too large by its `Content-Length`, or of a wrong type, is refused before a byte of it
+//! is read. A body without a length is read up to the limit and no further.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use protocol::ErrorCode;
+use protocol::limits::BODY_BYTES_MAX;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::peer::CompleteBy;
+use crate::refusal::Refusal;
+
+/// A request is complete so long after its first byte, or refused.
+const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A whole body, not read as JSON yet.
+pub(super) struct JsonBody(Bytes);
+
+impl JsonBody {
+    /// Reads it; what it gives may borrow from it.
+    pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ErrorCode> {
+        protocol::json::read(&self.0)
+    }
+}
+
+impl FromRequest<Arc<App>> for JsonBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        check_length(&parts.headers)?;
+        check_type(&parts.headers, body.is_end_stream())?;
+        let given = parts.extensions.get::<CompleteBy>();
+        let by = given.map_or_else(|| Instant::now() + COMPLETE_WITHIN, |given| given.0);
+        let whole = tokio::time::timeout_at(by, gather(body)).await;
+        Ok(Self(whole.unwrap_or(Err(ErrorCode::RequestTimeout))?))
+    }
+}
+
+fn check_length(headers: &HeaderMap) -> Result<(), ErrorCode> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = length.and_then(|length| length.parse::<u64>().ok());
+    match length {
+        Some(length) if length > BODY_BYTES_MAX as u64 => Err(ErrorCode::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// `application/json`, in UTF-8 if it says anything about that, not compressed. An empty body
+/// needs no type: it is answered as the broken JSON that it is.
+fn check_type(headers: &HeaderMap, is_empty: bool) -> Result<(), ErrorCode> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let is_json = match (types.next(), types.next()) {
+        (None, _) => is_empty,
+        (Some(one), None) => is_json(one),
+        (Some(_), Some(_)) => false,
+    };
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    if is_json && encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        Ok(())
+    } else {
+        Err(ErrorCode::UnsupportedMediaType)
+    }
+}
+
+fn is_json(value: &HeaderValue) -> bool {
+    let Ok(text) = value.to_str() else { return false };
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_utf8 = |part: &str| match part.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            let value = value.trim().trim_matches('"');
+            value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
+        }
+        _ => true,
+    };
+    essence.eq_ignore_ascii_case("application/json") && parts.all(is_utf8)
+}
+
+/// The whole body. The usual one comes in one piece, which is not copied.
+async fn gather(mut body: Body) -> Result<Bytes, ErrorCode> {
+    let Some(first) = piece(&mut body).await? else { return Ok(Bytes::new()) };
+    let Some(second) = piece(&mut body).await? else { return within_limit(first) };
+    let mut whole = BytesMut::with_capacity(first.len() + second.len());
+    let mut next = Some(second);
+    whole.extend_from_slice(&first);
+    while let Some(piece_of_it) = next {
+        if whole.len() + piece_of_it.len() > BODY_BYTES_MAX {
+            return Err(ErrorCode::BodyTooLarge);
+        }
+        whole.extend_from_slice(&piece_of_it);
+        next = piece(&mut body).await?;
+    }
+    Ok(whole.freeze())
+}
+
+fn within_limit(bytes: Bytes) -> Result<Bytes, ErrorCode> {
+    if bytes.len() > BODY_BYTES_MAX { Err(ErrorCode::BodyTooLarge) } else { Ok(bytes) }
+}
+
+/// The next piece of data; trailers are nothing to us. A body that breaks off is no JSON.
+async fn piece(body: &mut Body) -> Result<Option<Bytes>, ErrorCode> {
+    loop {
+        match body.frame().await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(ErrorCode::InvalidJson),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let value = HeaderValue::from_str(value).expect("a header value");
+            (http::HeaderName::from_static(name), value)
+        });
+        let mut map = HeaderMap::new();
+        pairs.for_each(|(name, value)| {
+            map.append(name, value);
+        });
+        map
+    }
+
+    #[test]
+    fn only_plain_json_in_utf8_is_taken() {
+        let takes = |pairs: &[(&'static str, &str)]| check_type(&headers(pairs), false).is_ok();
+        for good in ["application/json", "Application/JSON; charset=\"UTF-8\"",
+            "application/json;charset=utf-8", "application/json; profile=x"] {
+            assert!(takes(&[("content-type", good)]), "{good}");
+        }
+        for bad in ["", "text/plain", "application/jsonx", "application/json; charset=latin1",
+            "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+            assert!(!takes(&[("content-type", bad)]), "{bad}");
+        }
+        let json = ("content-type", "application/json");
+        assert!(takes(&[json, ("content-encoding", "Identity")]));
+        assert!(!takes(&[json, ("content-encoding", "gzip")]));
+        assert!(!takes(&[json, json]) && !takes(&[]));
+        assert!(check_type(&headers(&[]), true).is_ok());
+    }
+
+    #[test]
+    fn a_length_beyond_the_limit_is_refused_unread() {
+        let length = |text: &str| check_length(&headers(&[("content-length", text)]));
+        assert_eq!(length("524288"), Ok(()));
+        assert_eq!(length("524289"), Err(ErrorCode::BodyTooLarge));
+        assert_eq!(check_length(&headers(&[])), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn pieces_are_joined_up_to_the_limit() {
+        let body = |sizes: &'static [usize]| {
+            let pieces = sizes.iter().map(|size| Ok::<_, std::io::Error>(vec![b' '; *size]));
+            Body::from_stream(futures_util::stream::iter(pieces))
+        };
+        for (sizes, expected) in [
+            (&[][..], Ok(0)),
+            (&[10], Ok(10)),
+            (&[10, 0, 20], Ok(30)),
+            (&[BODY_BYTES_MAX - 1, 1], Ok(BODY_BYTES_MAX)),
+            (&[BODY_BYTES_MAX + 1], Err(ErrorCode::BodyTooLarge)),
+            (&[BODY_BYTES_MAX, 1], Err(ErrorCode::BodyTooLarge)),
+        ] {
+            assert_eq!(gather(body(sizes)).await.map(|bytes| bytes.len()), expected);
+        }
+        let broken = [Ok(vec![b'{']), Err(std::io::Error::other("gone"))];
+        let broken = Body::from_stream(futures_util::stream::iter(broken));
+        assert_eq!(gather(broken).await, Err(ErrorCode::InvalidJson));
+    }
+}

@@ -1,0 +1,116 @@
+//! Messages over REST.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use protocol::rest::Edit;
+use protocol::{ErrorCode, Message};
+
+use super::answer::{Answer, done, json, ok};
+use super::body::JsonBody;
+use super::extract::{CurrentUser, IdempotencyKey, PathIds, Sender};
+use super::links::Links;
+use super::query::Target;
+use crate::app::App;
+use crate::chat::{Chat, Checked, Member, Range, check_content};
+use crate::refusal::Refusal;
+
+pub(super) async fn send_message(
+    Sender(actor): Sender,
+    State(app): State<Arc<App>>,
+    ids: PathIds,
+    key: IdempotencyKey,
+    body: JsonBody,
+) -> Answer {
+    let new = Checked::new(body.read()?, key.value()?)?;
+    let sent = app.chat.send(actor, ids.session()?, new).await?;
+    let status = if sent.is_repeat() { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(json(status, sent.message()))
+}
+
+pub(super) async fn list_messages(
+    user: CurrentUser,
+    State(app): State<Arc<App>>,
+    ids: PathIds,
+    target: Target,
+) -> Answer {
+    let query = target.query()?;
+    let (after, before, limit) = (query.seq("after")?, query.seq("before")?, query.limit()?);
+    let range = Range { after, before, limit };
+    let member = app.chat.member(user.actor(), ids.session()?).await?;
+    let page = app.chat.messages(&member, range).await?;
+    let around = Around::of(&app.chat, &member, range, &page.items, page.more).await?;
+    let mut links = Links::new(&target, &query);
+    if let Some(seq) = around.older {
+        links.add("prev", ("before", &seq), &["before", "after"]);
+    }
+    if let Some(seq) = around.newer {
+        // Within a range both its ends were asked for: it goes on up to the same end.
+        let ends = if after.is_some() { &["after"][..] } else { &["before", "after"] };
+        links.add("next", ("after", &seq), ends);
+    }
+    let mut response = ok(&page.items)?;
+    links.put(&mut response);
+    Ok(response)
+}
+
+pub(super) async fn edit_message(
+    user: CurrentUser,
+    State(app): State<Arc<App>>,
+    ids: PathIds,
+    body: JsonBody,
+) -> Answer {
+    let content = body.read::<Edit>()?.content.required(ErrorCode::InvalidContent)?;
+    check_content(&content)?;
+    let (session, message) = (ids.session()?, ids.message()?);
+    let member = app.chat.member(user.actor(), session).await?;
+    ok(&app.chat.edit(&member, message, content.into_owned()).await?)
+}
+
+pub(super) async fn delete_message(
+    user: CurrentUser,
+    State(app): State<Arc<App>>,
+    ids: PathIds,
+) -> Answer {
+    let (session, message) = (ids.session()?, ids.message()?);
+    let member = app.chat.member(user.actor(), session).await?;
+    app.chat.delete(&member, message).await?;
+    done("message deleted")
+}
+
+/// Where there are messages on either side of a page.
+struct Around {
+    /// Older ones are before this seq.
+    older: Option<u64>,
+    /// Newer ones are after this seq.
+    newer: Option<u64>,
+}
+
+impl Around {
+    /// On the side that the page was read towards, the page itself knows. On the other side it
+    /// is asked, one message at most.
+    async fn of(
+        chat: &Chat,
+        member: &Member,
+        range: Range,
+        page: &[Message],
+        more: bool,
+    ) -> Result<Self, Refusal> {
+        let (Some(first), Some(last)) = (page.first(), page.last()) else {
+            return Ok(Self { older: None, newer: None });
+        };
+        let (older, newer) = (Some(first.seq), Some(last.seq));
+        let one = |range: Range| async move {
+            let found = chat.messages(member, Range { limit: Some(1), ..range }).await?;
+            Ok::<bool, Refusal>(!found.items.is_empty())
+        };
+        let (has_older, has_newer) = match (range.after, range.before) {
+            (None, None) => (more, false),
+            (None, Some(_)) => (more, one(Range { after: newer, ..Range::default() }).await?),
+            (Some(0), None) | (Some(_), Some(_)) => (false, more),
+            (Some(_), None) => (one(Range { before: older, ..Range::default() }).await?, more),
+        };
+        Ok(Self { older: older.filter(|_| has_older), newer: newer.filter(|_| has_newer) })
+    }
+}

@@ -1,0 +1,177 @@
+//! What the writer does beside the commits: keeps the WAL short, and purges deleted sessions.
+//!
+//! The WAL still holds what was overwritten in the database, so it is cut after every deletion
+//! (again and again, while a reader of an older state prevents it), after every purge, when it
+//! has grown too long, and some seconds after the last write. A purge goes in steps of bounded
+//! size between the commits, and is resumed after a restart.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::store::Result;
+use crate::store::sqlite::connection::truncate_wal;
+use crate::store::sqlite::folder::Folder;
+use crate::store::sqlite::place::{self, Num};
+
+/// Rows that one step of a purge removes from each table.
+const PURGE_ROWS: i64 = 256;
+/// Between two steps of a purge.
+const PURGE_INTERVAL: Duration = Duration::from_millis(20);
+/// After the last write the WAL is cut.
+const QUIET: Duration = Duration::from_secs(10);
+/// Under steady writes it is cut this often.
+const TRUNCATE_INTERVAL: Duration = Duration::from_secs(60);
+/// Before a cut that a reader prevented is tried again.
+const TRUNCATE_RETRY: Duration = Duration::from_secs(2);
+/// A WAL that readers have kept from being reset is cut as soon as it can be.
+const WAL_BYTES_MAX: u64 = 128 << 20;
+/// How long the writer waits for readers of an older state.
+const READERS_PATIENCE: Duration = Duration::from_millis(250);
+
+pub struct Chores {
+    /// Only the server purges.
+    serves: bool,
+    /// When the WAL is to be cut, if it holds anything.
+    truncate_at: Option<Instant>,
+    /// Not later than this, however much is written.
+    truncate_by: Option<Instant>,
+    /// When the next step of a purge is due, if there may be something to purge.
+    purge_at: Option<Instant>,
+    look_at_size: Instant,
+}
+
+impl Chores {
+    pub fn new(serves: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            serves,
+            truncate_at: None,
+            truncate_by: None,
+            purge_at: serves.then_some(now),
+            look_at_size: now,
+        }
+    }
+
+    /// How long the writer may sleep; none: for ever.
+    pub fn patience(&self) -> Option<Duration> {
+        let due = [self.truncate_at, self.purge_at].into_iter().flatten().min()?;
+        Some(due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Notes a commit.
+    pub fn committed(&mut self, deleted: bool, deleted_session: bool) {
+        let now = Instant::now();
+        let by = *self.truncate_by.get_or_insert(now + TRUNCATE_INTERVAL);
+        // A cut that is owed to a deletion stays due as it is.
+        let owed = self.truncate_at.filter(|due| *due < now + TRUNCATE_RETRY);
+        self.truncate_at = Some(owed.unwrap_or_else(|| by.min(now + QUIET)));
+        if deleted {
+            self.truncate_at = Some(now);
+        }
+        if deleted_session && self.serves {
+            self.purge_at = Some(now);
+        }
+    }
+
+    /// Does what is due.
+    pub fn run(&mut self, connection: &Connection, folder: &Folder) -> Result<()> {
+        let now = Instant::now();
+        if self.purge_at.is_some_and(|due| due <= now) {
+            self.purge(connection)?;
+        }
+        if self.look_at_size <= now {
+            self.look_at_size = now + TRUNCATE_RETRY;
+            if self.truncate_by.is_some() && folder.wal_bytes() > WAL_BYTES_MAX {
+                self.truncate_at = Some(now);
+            }
+        }
+        if self.truncate_at.is_some_and(|due| due <= now) {
+            self.truncate(connection)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the WAL, or tries again soon.
+    pub fn truncate(&mut self, connection: &Connection) -> Result<()> {
+        if truncate_wal(connection, READERS_PATIENCE)? {
+            self.truncate_at = None;
+            self.truncate_by = None;
+        } else {
+            self.truncate_at = Some(Instant::now() + TRUNCATE_RETRY);
+        }
+        Ok(())
+    }
+
+    /// Before the connection is closed.
+    pub fn last(&mut self, connection: &Connection) {
+        // Whatever stays in the WAL is taken up at the next start.
+        let _ = truncate_wal(connection, READERS_PATIENCE);
+    }
+
+    /// One step of the oldest purge.
+    fn purge(&mut self, connection: &Connection) -> Result<()> {
+        let session: Option<Num> = connection
+            .prepare_cached(
+                "SELECT num FROM sessions WHERE deleted_at IS NOT NULL AND purged = 0
+                 ORDER BY num LIMIT 1",
+            )?
+            .query_row([], |row| row.get(0))
+            .optional()?;
+        let Some(session) = session else {
+            self.purge_at = None;
+            return Ok(());
+        };
+        let transaction = connection.unchecked_transaction()?;
+        let finished = purge_step(&transaction, session)?;
+        transaction.commit()?;
+        let now = Instant::now();
+        self.purge_at = Some(now + PURGE_INTERVAL);
+        self.truncate_by.get_or_insert(now + TRUNCATE_INTERVAL);
+        if finished {
+            self.truncate_at = Some(now);
+        }
+        Ok(())
+    }
+}
+
+/// Removes some rows of a deleted session; true when none are left.
+fn purge_step(connection: &Connection, session: Num) -> Result<bool> {
+    let (first, last) = (place::start(session), place::end(session));
+    let edits = connection
+        .prepare_cached(
+            "DELETE FROM edits WHERE number IN (
+                 SELECT e.number FROM messages m JOIN edits e ON e.message = m.number
+                 WHERE m.place BETWEEN ?1 AND ?2 LIMIT ?3)",
+        )?
+        .execute(params![first, last, PURGE_ROWS])?;
+    if edits > 0 {
+        return Ok(false);
+    }
+    let mut removed = connection
+        .prepare_cached(
+            "DELETE FROM messages WHERE number IN (
+                 SELECT number FROM messages WHERE place BETWEEN ?1 AND ?2
+                 ORDER BY place LIMIT ?3)",
+        )?
+        .execute(params![first, last, PURGE_ROWS])?;
+    for sql in [
+        "DELETE FROM events WHERE place IN (
+             SELECT place FROM events WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)",
+        "DELETE FROM members WHERE session = ?1 >> 32 AND ?2 > 0 AND user_id IN (
+             SELECT user_id FROM members WHERE session = ?1 >> 32 LIMIT ?3)",
+    ] {
+        removed += connection.prepare_cached(sql)?.execute(params![first, last, PURGE_ROWS])?;
+    }
+    if removed > 0 {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE sessions SET purged = 1, title = '', member_count = 0, message_count = 0,
+                 last_live_seq = 0
+             WHERE num = ?1",
+        )?
+        .execute([session])?;
+    Ok(true)
+}

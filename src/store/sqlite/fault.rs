@@ -1,0 +1,56 @@
+//! What SQLite says, as the store's errors.
+//!
+//! The one distinction that matters: [`Error::Unavailable`] speaks of the file, the disk or a
+//! lock, and spoils the whole transaction; everything else speaks of one statement.
+
+use std::io;
+
+use rusqlite::ErrorCode;
+
+use crate::store::{Error, Refusal, Result};
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+                // The statement's own fault; SQLite has undone it alone.
+                ErrorCode::ConstraintViolation
+                | ErrorCode::TooBig
+                | ErrorCode::TypeMismatch
+                | ErrorCode::ParameterOutOfRange
+                | ErrorCode::ApiMisuse
+                | ErrorCode::Unknown => Self::Other(text),
+                _ => Self::Unavailable(text),
+            },
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..)
+            | rusqlite::Error::InvalidColumnType(..) => {
+                Self::Corrupt { table: "unknown", row: "unknown".to_owned(), what: text }
+            }
+            _ => Self::Other(text),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// The rules of the data say no.
+pub fn refuse<T>(refusal: Refusal) -> Result<T> {
+    Err(Error::Refused(refusal))
+}
+
+/// Whatever is asked of a store that has stopped.
+pub fn stopped() -> Error {
+    Error::Unavailable("the store has stopped".to_owned())
+}
+
+/// A stored value that can't be.
+pub fn corrupt<T>(table: &'static str, row: impl ToString, what: &str) -> Result<T> {
+    Err(Error::Corrupt { table, row: row.to_string(), what: what.to_owned() })
+}

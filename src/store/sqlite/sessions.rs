@@ -1,0 +1,207 @@
+//! Sessions: made, looked at, and listed for their members.
+
+use protocol::limits::UNREAD_COUNT_MAX;
+use protocol::{Session, SessionId, Timestamp, UserId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::store::sqlite::column::unsigned;
+use crate::store::sqlite::fault::refuse;
+use crate::store::sqlite::place::{self, Num};
+use crate::store::sqlite::messages;
+use crate::store::{Access, Error, Listed, Page, Refusal, Result};
+
+/// What [`SessionRow::read`] takes, of the table `sessions` as `s`.
+const COLUMNS: &str = "s.num, s.id, s.owner_id, s.title, s.created_at, s.updated_at, s.last_seq, \
+                       s.message_count, s.last_live_seq, s.deleted_at IS NOT NULL";
+
+/// Of one user, newest first, from behind (updated_at, id): (user, updated_at, id, limit)
+pub const LISTED_FROM: &str = "FROM members m JOIN sessions s ON s.num = m.session
+     WHERE m.user_id = ?1 AND s.deleted_at IS NULL AND (s.updated_at, s.id) < (?2, ?3)
+     ORDER BY s.updated_at DESC, s.id DESC LIMIT ?4";
+
+/// A stored session, deleted or not.
+pub struct SessionRow {
+    pub num: Num,
+    pub id: SessionId,
+    pub owner: UserId,
+    pub title: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub last_seq: u64,
+    pub message_count: u64,
+    pub last_live_seq: u64,
+    pub deleted: bool,
+}
+
+impl SessionRow {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            num: row.get(0)?,
+            id: SessionId::from_bytes(row.get(1)?),
+            owner: UserId::from_bytes(row.get(2)?),
+            title: row.get(3)?,
+            created_at: Timestamp(row.get(4)?),
+            updated_at: Timestamp(row.get(5)?),
+            last_seq: unsigned(row, 6)?,
+            message_count: unsigned(row, 7)?,
+            last_live_seq: unsigned(row, 8)?,
+            deleted: row.get(9)?,
+        })
+    }
+
+    /// As `viewer` sees it; with none, as events have it.
+    pub fn session(&self, epoch: &str, viewer: Option<UserId>) -> Session {
+        Session {
+            id: self.id,
+            user_id: self.owner,
+            title: self.title.clone(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            last_seq: self.last_seq,
+            epoch: epoch.to_owned(),
+            is_owner: viewer.map(|user| user == self.owner),
+        }
+    }
+}
+
+/// The row of a session, deleted or not.
+pub fn find(connection: &Connection, id: SessionId) -> Result<Option<SessionRow>> {
+    let found = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM sessions s WHERE s.id = ?1"))?
+        .query_row([id.as_bytes()], SessionRow::read)
+        .optional()?;
+    Ok(found)
+}
+
+/// Makes a session with its owner as the first member.
+pub fn create(
+    connection: &Connection,
+    epoch: &str,
+    id: SessionId,
+    owner: UserId,
+    title: String,
+    at: Timestamp,
+) -> Result<Session> {
+    let owner_exists = connection
+        .prepare_cached("SELECT 1 FROM users WHERE id = ?1")?
+        .exists([owner.as_bytes()])?;
+    if !owner_exists {
+        return refuse(Refusal::UserNotFound);
+    }
+    let num: Option<Num> = connection
+        .prepare_cached(
+            "INSERT INTO sessions (id, owner_id, title, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING RETURNING num",
+        )?
+        .query_row(params![id.as_bytes(), owner.as_bytes(), title, at.0], |row| row.get(0))
+        .optional()?;
+    let Some(num) = num else {
+        return Err(Error::Other(format!("there is a session {id} already")));
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO members (session, user_id, id, created_at, is_owner, read_seq, read_count)
+             VALUES (?1, ?2, ?3, ?4, 1, 0, 0)",
+        )?
+        .execute(params![num, owner.as_bytes(), id.as_bytes(), at.0])?;
+    Ok(Session {
+        id,
+        user_id: owner,
+        title,
+        created_at: at,
+        updated_at: at,
+        last_seq: 0,
+        epoch: epoch.to_owned(),
+        is_owner: Some(true),
+    })
+}
+
+/// A session as one user may see it; none when it was deleted.
+pub fn access(
+    connection: &Connection,
+    epoch: &str,
+    id: SessionId,
+    user: UserId,
+) -> Result<Option<Access>> {
+    let Some(row) = find(connection, id)?.filter(|row| !row.deleted) else { return Ok(None) };
+    let read_seq = connection
+        .prepare_cached("SELECT read_seq FROM members WHERE session = ?1 AND user_id = ?2")?
+        .query_row(params![row.num, user.as_bytes()], |row| unsigned(row, 0))
+        .optional()?;
+    Ok(Some(Access {
+        session: row.session(epoch, Some(user)),
+        is_member: read_seq.is_some(),
+        read_seq: read_seq.unwrap_or(0),
+    }))
+}
+
+/// The sessions of a user, newest first.
+pub fn list(
+    connection: &Connection,
+    epoch: &str,
+    user: UserId,
+    before: Option<SessionId>,
+    limit: usize,
+) -> Result<Option<Page<Listed>>> {
+    let (updated_at, id) = match before {
+        None => (i64::MAX, [0xFF; 16]),
+        Some(before) => {
+            let found = connection
+                .prepare_cached(
+                    "SELECT s.updated_at FROM sessions s
+                     JOIN members m ON m.session = s.num AND m.user_id = ?2
+                     WHERE s.id = ?1 AND s.deleted_at IS NULL",
+                )?
+                .query_row(params![before.as_bytes(), user.as_bytes()], |row| row.get(0))
+                .optional()?;
+            let Some(updated_at) = found else { return Ok(None) };
+            (updated_at, *before.as_bytes())
+        }
+    };
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS}, m.read_seq, m.read_count {LISTED_FROM}"))?;
+    let rows = statement.query_map(
+        params![user.as_bytes(), updated_at, id, limit as i64 + 1],
+        |row| Ok((SessionRow::read(row)?, unsigned(row, 10)?, unsigned(row, 11)?)),
+    )?;
+    let rows = rows.collect::<rusqlite::Result<Vec<(SessionRow, u64, u64)>>>()?;
+    let more = rows.len() > limit;
+    let items = rows.into_iter().take(limit).map(|(row, read_seq, read_count)| {
+        let last_message = match row.last_live_seq {
+            0 => None,
+            seq => messages::at(connection, place::at(row.num, seq))?,
+        };
+        let last_message = match last_message {
+            Some(message) => Some(message.present(connection, row.id)?),
+            None => None,
+        };
+        let unread_count = unread(connection, &row, read_seq, read_count)?;
+        Ok(Listed { session: row.session(epoch, Some(user)), unread_count, last_message })
+    });
+    Ok(Some(Page { items: items.collect::<Result<_>>()?, more }))
+}
+
+/// Messages above a read mark that were not deleted. All of them are of others, for the own
+/// sending moves the mark. `read_count` were created up to the mark, so nothing is counted here
+/// but the deleted ones above it.
+fn unread(
+    connection: &Connection,
+    session: &SessionRow,
+    read_seq: u64,
+    read_count: u64,
+) -> Result<u64> {
+    let created = session.message_count.saturating_sub(read_count);
+    if created == 0 {
+        return Ok(0);
+    }
+    let deleted = connection
+        .prepare_cached(
+            "SELECT count(*) FROM messages INDEXED BY deleted_messages
+             WHERE state = 4 AND place > ?1 AND place <= ?2",
+        )?
+        .query_row(
+            params![place::at(session.num, read_seq), place::end(session.num)],
+            |row| unsigned(row, 0),
+        )?;
+    Ok(created.saturating_sub(deleted).min(UNREAD_COUNT_MAX))
+}
