@@ -14,6 +14,7 @@
 pub mod app;
 pub mod auth;
 pub mod chat;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod hub;

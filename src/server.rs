@@ -66,7 +66,8 @@ impl Server {
         };
         let (app, backend) = App::open(config).await?;
         let addresses = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
-        let router = rest::router(app.clone()).merge(ws::router(app.clone()));
+        let doors = rest::routes(app.clone()).merge(ws::router(app.clone()));
+        let router = rest::dress(app.clone(), doors);
         let tasks = TaskTracker::new();
         for listener in listeners {
             tasks.spawn(accept(listener, router.clone(), app.clone()));

@@ -24,11 +24,22 @@ pub(super) struct Call {
     pub name: &'static str,
     pub summary: &'static str,
     pub tag: &'static str,
-    pub is_public: bool,
+    pub access: Access,
     pub parameters: Vec<Parameter>,
     pub body: Option<Shape>,
     pub answers: Vec<Success>,
     pub codes: Vec<ErrorCode>,
+}
+
+/// What shows who calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Nothing needs to.
+    Public,
+    /// The header `Authorization`.
+    Bearer,
+    /// The header, or a parameter of the URL.
+    Handshake,
 }
 
 /// A success: its status and what comes with it.
@@ -81,8 +92,6 @@ impl Parameter {
         Self { is_required: true, ..query("email", "The whole email address", email) };
     pub(super) const SESSION_ID: Self =
         query("session_id", "The session to follow; without it in `assistdeck.v1` only", uuid);
-    pub(super) const TOKEN: Self = query("token", "The bearer token", text);
-    pub(super) const TICKET: Self = query("ticket", "From `POST /api/ws-tickets`", text);
     pub(super) const EPOCH: Self = query("epoch", "In which `after` was learnt", text);
     pub(super) const IDEMPOTENCY_KEY: Self = header(
         "Idempotency-Key",
@@ -166,7 +175,7 @@ impl Call {
             name: "",
             summary: "",
             tag: "",
-            is_public: false,
+            access: Access::Bearer,
             parameters: Vec::new(),
             body: None,
             answers: Vec::new(),
@@ -189,7 +198,7 @@ impl Call {
 
     /// Needs no token.
     pub(super) fn public(self) -> Self {
-        Self { is_public: true, ..self }
+        Self { access: Access::Public, ..self }
     }
 
     pub(super) fn with(mut self, parameters: &[Parameter]) -> Self {
@@ -226,7 +235,7 @@ impl Call {
 
     /// Switches to the WebSocket protocol.
     pub(super) fn upgrades(self) -> Self {
-        self.answers_with(101, None)
+        Self { access: Access::Handshake, ..self }.answers_with(101, None)
     }
 
     pub(super) fn fails(mut self, codes: &[ErrorCode]) -> Self {

@@ -152,7 +152,7 @@ fn fresh_id() -> HeaderValue {
     static START: LazyLock<u128> = LazyLock::new(|| Uuid::new_v4().as_u128());
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = u128::from(COUNT.fetch_add(1, Ordering::Relaxed));
-    let id = uuid::Builder::from_random_bytes((*START ^ count).to_be_bytes()).into_uuid();
+    let id = uuid::Builder::from_random_bytes(START.wrapping_add(count).to_be_bytes()).into_uuid();
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut text);
     HeaderValue::from_str(text).expect("a UUID is a header value")

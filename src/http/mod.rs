@@ -24,6 +24,8 @@ mod participants;
 mod query;
 mod reference;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod web;
 
 use std::sync::Arc;
@@ -246,8 +248,7 @@ fn live_calls() -> impl Iterator<Item = Call> {
             .gives::<Ticket>(201),
         Call::elsewhere("/ws")
             .named("connect", "Opens a WebSocket (see docs/protocol.md)")
-            .with(&[Parameter::SESSION_ID, Parameter::TOKEN, Parameter::TICKET])
-            .with(&[Parameter::AFTER_LIVE, Parameter::EPOCH])
+            .with(&[Parameter::SESSION_ID, Parameter::AFTER_LIVE, Parameter::EPOCH])
             .upgrades()
             .fails(&[ErrorCode::InvalidId, MissingSessionId, OriginNotAllowed, NotAMember])
             .fails(&[ErrorCode::SessionNotFound, UpgradeRequired, RateLimited, PositionUnknown]),

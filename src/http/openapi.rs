@@ -13,10 +13,12 @@ use protocol::limits::{
 };
 use serde_json::{Map, Value, json};
 
-use super::call::{Call, Parameter, Place, Schemas, Success};
+use super::call::{Access, Call, Parameter, Place, Schemas, Success};
 
 /// No control characters.
 const NO_CONTROL: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+/// No control characters after trimming.
+const TRIMMED: &str = r"^\s*[^\u0000-\u001f\u007f-\u009f]*\s*$";
 /// No control characters but tab, LF and CR.
 const TEXT: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 
@@ -59,14 +61,31 @@ fn describe(calls: &[Call]) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": "From register, login, or the application that hosts this one",
-                },
-            },
+            "securitySchemes": credentials(),
+        },
+    })
+}
+
+/// How a caller is known; the last two for the WebSocket alone.
+fn credentials() -> Value {
+    json!({
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "From register, login, or the application that hosts this one",
+        },
+        "token": {
+            "type": "apiKey",
+            "in": "query",
+            "name": "token",
+            "description": "The same token in the URL, for `/ws`",
+        },
+        "ticket": {
+            "type": "apiKey",
+            "in": "query",
+            "name": "ticket",
+            "description": "From `POST /api/ws-tickets`, for one handshake: best for browsers",
         },
     })
 }
@@ -76,7 +95,11 @@ fn operation(call: &Call, schemas: &mut Schemas) -> Value {
         "operationId": call.name,
         "summary": call.summary,
         "tags": [call.tag],
-        "security": if call.is_public { json!([]) } else { json!([{"bearer": []}]) },
+        "security": match call.access {
+            Access::Public => json!([]),
+            Access::Bearer => json!([{"bearer": []}]),
+            Access::Handshake => json!([{"bearer": []}, {"token": []}, {"ticket": []}]),
+        },
         "responses": responses(call, schemas),
     });
     let mut parameters: Vec<Value> = ids_of(call.path).map(id_parameter).collect();
@@ -143,7 +166,7 @@ fn codes_of(call: &Call) -> Vec<ErrorCode> {
         SessionNotFound, Unauthorized, Unavailable, UnsupportedMediaType,
     };
     let mut codes = Vec::new();
-    if !call.is_public {
+    if call.access != Access::Public {
         codes.extend([Unauthorized, InvalidQuery]);
     }
     if call.body.is_some() {
@@ -249,8 +272,8 @@ fn error_schema() -> Value {
 
 /// Puts the bounds of what clients send into the types' schemas.
 fn bound(schemas: &mut Schemas) {
-    let title = text(1, TITLE_CHARS_MAX, NO_CONTROL);
-    let name = text(1, NAME_CHARS_MAX, NO_CONTROL);
+    let title = text(1, TITLE_CHARS_MAX, TRIMMED);
+    let name = text(1, NAME_CHARS_MAX, TRIMMED);
     let content = text(1, CONTENT_BYTES_MAX, TEXT);
     let password = json!({"minLength": PASSWORD_CHARS_MIN, "maxLength": PASSWORD_CHARS_MAX});
     let url = json!({"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": FILE_URL_BYTES_MAX});

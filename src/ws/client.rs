@@ -61,7 +61,7 @@ pub(super) enum Pending {
 
 /// What one connection is about.
 pub struct Client {
-    pub(super) app: App,
+    pub(super) app: Arc<App>,
     pub(super) actor: Actor,
     pub(super) speech: Speech,
     pub(super) connected: Connected,
@@ -80,7 +80,7 @@ pub struct Client {
 impl Client {
     #[must_use]
     pub fn new(
-        app: App,
+        app: Arc<App>,
         actor: Actor,
         speech: Speech,
         connected: Connected,

@@ -47,7 +47,7 @@ use socket::Socket;
 
 /// The routes of this door.
 pub fn router(app: App) -> Router {
-    Router::new().route("/ws", get(upgrade)).with_state(app)
+    Router::new().route("/ws", get(upgrade)).with_state(Arc::new(app))
 }
 
 /// Whose connection it is, as the hub knows it.
@@ -65,7 +65,7 @@ struct Admitted {
     follower: Option<Result<(Follower, Bytes), CloseCode>>,
 }
 
-async fn upgrade(State(app): State<App>, request: Request) -> Response {
+async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Response {
     let (mut request, _) = request.into_parts();
     match admit(&app, &request).await {
         Err(refusal) => {
@@ -152,7 +152,7 @@ async fn follow(
 }
 
 /// Hands the socket over to its connection.
-fn start(app: App, admitted: Admitted, upgraded: Upgraded) {
+fn start(app: Arc<App>, admitted: Admitted, upgraded: Upgraded) {
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         tracing::error!("the server's sockets are TCP streams");
         return;
