@@ -4,9 +4,10 @@
 -- of its own, and an event's `place` is `num << 32 | seq`: one integer that sorts by session and
 -- then by seq. The log of a session is the range of its places in `messages` and `events`.
 --
--- `messages` and `edits` are written in the order of arrival and a row there never changes its
--- size: a deletion overwrites the content in place. So the pages that hold contents are never
--- split or merged, which would leave copies of contents behind in their unused parts.
+-- `messages` and `edits` are written in the order of arrival; a row there never changes its size
+-- and is never removed: a deletion overwrites the content in place. So the pages that hold
+-- contents are never split or merged, which would leave copies of contents behind in their unused
+-- parts. A backup leaves the wiped rows out.
 
 -- epoch · store_id · copy (present in a backup) · probe
 CREATE TABLE meta (
@@ -66,6 +67,8 @@ CREATE TABLE sessions (
     last_live_seq INTEGER NOT NULL DEFAULT 0,
     member_count INTEGER NOT NULL DEFAULT 1,
     deleted_at INTEGER,
+    -- After the deletion: how far the messages are wiped, and whether all is done.
+    purged_place INTEGER NOT NULL DEFAULT 0,
     purged INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
@@ -94,7 +97,8 @@ CREATE TABLE messages (
     place INTEGER NOT NULL,
     -- Counts the messages of the session.
     ordinal INTEGER NOT NULL,
-    -- 2 as sent, 3 edited (the content is in `edits`), 4 deleted: all of one size.
+    -- 2 as sent, 3 edited (the content is in `edits`), 4 deleted, 5 of a deleted session and
+    -- wiped: all of one size.
     state INTEGER NOT NULL,
     is_ai INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
@@ -108,9 +112,22 @@ CREATE TABLE messages (
 
 CREATE UNIQUE INDEX message_places ON messages (place);
 CREATE UNIQUE INDEX message_ids ON messages (id);
-CREATE UNIQUE INDEX message_client_ids ON messages (place >> 32, sender_id, client_id)
-    WHERE client_id IS NOT NULL;
 CREATE INDEX deleted_messages ON messages (place) WHERE state = 4;
+
+-- Which messages may have a client_id: by 64 bits of the hash of (session, sender, client_id).
+-- Filled in slices of the hashes' range; the newest messages are not in it yet.
+CREATE TABLE client_ids (
+    hash INTEGER NOT NULL,
+    -- messages.number
+    message INTEGER NOT NULL,
+    PRIMARY KEY (hash, message)
+) WITHOUT ROWID, STRICT;
+
+-- Up to which messages.number each slice is in `client_ids`.
+CREATE TABLE client_id_slices (
+    slice INTEGER PRIMARY KEY,
+    through INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE edits (
     number INTEGER PRIMARY KEY,

@@ -3,16 +3,21 @@
 //! A token's moment of issue is taken before its account is read: whatever changes the account
 //! after that moment ends the token, also one that was being made at that time.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use protocol::model::FoundUser;
 use protocol::rest::{ChangePassword, FreshToken, Login, NewToken, Register, SignedIn};
 use protocol::{Timestamp, User, UserId, UserKind};
 
+use super::password::Memory;
 use super::throttle::caller_of;
 use super::{Auth, Caller, Error, Result, Suspect, Throttles, Who, password, rules};
 use crate::store::{Account, NewAccount, Revocation};
+
+/// Accounts remembered for their own users.
+const PROFILES_MAX: usize = 4_096;
 
 /// How a password compared.
 enum Compared {
@@ -119,9 +124,22 @@ impl Auth {
         Ok(NewToken { token: self.sign(caller.user, issued) })
     }
 
-    /// The caller's own account.
-    pub async fn profile(&self, caller: &Caller) -> Result<User> {
-        Ok(self.account_of(caller).await?.user)
+    /// The caller's own account. It never changes, so it is read once and remembered.
+    pub async fn profile(&self, caller: &Caller) -> Result<Arc<User>> {
+        if let Some(user) = self.profiles().get(&caller.user) {
+            return Ok(user.clone());
+        }
+        let user = Arc::new(self.account_of(caller).await?.user);
+        let mut profiles = self.profiles();
+        if profiles.len() >= PROFILES_MAX {
+            profiles.clear();
+        }
+        profiles.insert(caller.user, user.clone());
+        Ok(user)
+    }
+
+    fn profiles(&self) -> MutexGuard<'_, HashMap<UserId, Arc<User>>> {
+        self.profiles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The user with exactly that email, if there is one.
@@ -143,9 +161,9 @@ impl Auth {
     /// Hashes a new password that fits the rules; none if it is not `wanted` after all.
     pub(super) async fn hash_new(&self, word: &str, wanted: bool) -> Result<Option<String>> {
         let word = word.to_owned();
-        let job = move || match rules::is_common(&word) {
+        let job = move |memory: &mut Memory| match rules::is_common(&word) {
             true => Err(Error::PasswordTooCommon),
-            false => Ok(wanted.then(|| password::hash(&word))),
+            false => Ok(wanted.then(|| password::hash(&word, memory))),
         };
         self.hashing.run(job).await?
     }
@@ -186,15 +204,15 @@ impl Auth {
         }
         let word = word.to_owned();
         let clock = Arc::clone(&self.clock);
-        let job = move || {
+        let job = move |memory: &mut Memory| {
             let now = clock();
             throttles.take_failure(&suspect, now)?;
-            if !password::verify(&word, hash.as_deref()) {
+            if !password::verify(&word, hash.as_deref(), memory) {
                 return Ok(Compared::Different);
             }
             throttles.give_back_failure(&suspect, now);
             let outdated = hash.is_some_and(|hash| password::is_outdated(&hash));
-            Ok(Compared::Same { new_hash: outdated.then(|| password::hash(&word)) })
+            Ok(Compared::Same { new_hash: outdated.then(|| password::hash(&word, memory)) })
         };
         self.hashing.run(job).await?
     }

@@ -13,7 +13,7 @@
 //! * No token and no password is ever logged or shown by `Debug`.
 //! * Everything that guessing or flooding could use has a limit ([`Throttling`]).
 //!
-//! One page a thing: [`account`](self) for what people do, `admin` for the operator's commands,
+//! One page a thing: `account` for what people do, `admin` for the operator's commands,
 //! `verify` for tokens, `ticket` for those of the WebSocket, `revocation` for the log of ends,
 //! `password`, `token`, `remembered`, `rules`, `secret`, `throttle`.
 
@@ -33,11 +33,12 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use protocol::{Timestamp, UserId, UserKind};
+use protocol::{Timestamp, User, UserId, UserKind};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -123,8 +124,8 @@ impl Default for Throttling {
             failures: Rate { max: 10, window_seconds: 300 },
             failures_per_address: Rate { max: 300, window_seconds: 300 },
             registrations: Rate { max: 60, window_seconds: 60 },
-            lookups: Rate { max: 60, window_seconds: 60 },
-            lookups_per_address: Rate { max: 600, window_seconds: 60 },
+            lookups: Rate { max: 600, window_seconds: 60 },
+            lookups_per_address: Rate { max: 6_000, window_seconds: 60 },
             hashes_at_once_max: 0,
             hashes_waiting_max: 256,
         }
@@ -142,6 +143,8 @@ pub struct Auth {
     registration_open: bool,
     hashing: Hashing,
     remembered: Remembered,
+    /// Accounts as their own users see them: nothing changes an account's name or email.
+    profiles: Mutex<HashMap<UserId, Arc<User>>>,
     throttles: Arc<Throttles>,
     clock: Clock,
     /// Something was revoked here: whoever follows the log need not wait for its next look.
@@ -183,6 +186,7 @@ impl Auth {
             registration_open: settings.registration_open,
             hashing: Hashing::new(throttling.hashes_at_once_max, throttling.hashes_waiting_max),
             remembered: Remembered::new(),
+            profiles: Mutex::default(),
             throttles: Arc::new(Throttles {
                 failures: Throttle::new(throttling.failures),
                 failures_per_address: Throttle::new(throttling.failures_per_address),

@@ -5,7 +5,7 @@
 //! that a busy session costs its members a few frames a second and not one a message; who has to
 //! hear of it is asked from the store then, and only while somebody listens at all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ struct Noted {
     last_seq: u64,
     /// Whose membership changed, in order.
     members: Vec<(UserId, bool)>,
+    /// The session is gone; whoever was a member then is among `members`.
     deleted: bool,
 }
 
@@ -45,7 +46,6 @@ impl Activity {
             match &event.change {
                 Change::ParticipantAdded(row) => noted.members.push((row.user_id, true)),
                 Change::ParticipantRemoved(gone) => noted.members.push((gone.user_id, false)),
-                Change::SessionDeleted(_) => noted.deleted = true,
                 _ => {}
             }
         }
@@ -56,6 +56,15 @@ impl Activity {
     pub fn added(&self, session: SessionId, user: UserId) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.entry(session).or_default().members.push((user, true));
+        self.notify.notify_one();
+    }
+
+    /// A session is gone. Its members were asked for before, as the purge takes them along.
+    pub fn deleted(&self, session: SessionId, members: Vec<UserId>) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = sessions.entry(session).or_default();
+        noted.members.extend(members.into_iter().map(|user| (user, false)));
+        noted.deleted = true;
         self.notify.notify_one();
     }
 
@@ -80,7 +89,8 @@ impl Chat {
     async fn tell(&self, session_id: SessionId, noted: Noted) -> Result<()> {
         if noted.deleted {
             let gone = frame_of(&ServerFrame::SessionRemoved { session_id });
-            for user in self.hub.listening(&self.store.member_ids(session_id).await?) {
+            let users: HashSet<UserId> = noted.members.iter().map(|&(user, _)| user).collect();
+            for user in users {
                 self.hub.tell_user(user, &gone, Some(session_id));
             }
             return Ok(());

@@ -45,7 +45,14 @@ impl Chat {
     }
 
     pub async fn delete_session(&self, owner: &Member) -> Result<()> {
-        self.act(owner.as_owner()?, Action::DeleteSession).await.map(|_| ())
+        let owner = owner.as_owner()?;
+        let members = match self.hub.has_listeners() {
+            true => self.store.member_ids(owner.session_id()).await?,
+            false => Vec::new(),
+        };
+        self.act(owner, Action::DeleteSession).await?;
+        self.activity.deleted(owner.session_id(), members);
+        Ok(())
     }
 
     /// Raises the member's read mark and tells it; `position_unknown` beyond the head.

@@ -181,7 +181,7 @@ pub const SETTINGS: &[Setting] = &[
         "Lookups by email (GET /api/users) of one user in a minute, ten times as many from one\n\
          address; 0 is no limit.",
     )
-    .default("60"),
+    .default("600"),
     Setting::new(
         "password_hashes_at_once_max",
         "COUNT",

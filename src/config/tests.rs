@@ -147,3 +147,25 @@ fn a_named_file_must_be_there() {
     let sources = Sources { file: Some("/nowhere/a.toml".into()), ..Sources::default() };
     assert!(sources.read().err().expect("missing").to_string().starts_with("/nowhere/a.toml: "));
 }
+
+/// The table of docs/operations.md, out of the list that everything else comes from.
+fn documented() -> String {
+    let cell = |text: &str| text.replace('\n', " ").replace('|', "\\|");
+    let rows = settings::SETTINGS.iter().map(|setting| {
+        let name = match setting.is_secret {
+            true => format!("`{0}`, `{0}_file`", setting.name),
+            false => format!("`{}`", setting.name),
+        };
+        let default = setting.default.map_or("none".to_owned(), |text| format!("`{text}`"));
+        format!("| {name} | {default} | {} |\n", cell(setting.meaning))
+    });
+    format!("| setting | default | meaning |\n|---|---|---|\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn the_documentation_tells_every_setting() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let text = std::fs::read_to_string(path).expect("docs/operations.md");
+    let table = documented();
+    assert!(text.contains(&table), "docs/operations.md should contain this table:\n{table}");
+}

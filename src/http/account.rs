@@ -32,7 +32,7 @@ pub(super) async fn renew_token(user: CurrentUser, State(app): State<Arc<App>>) 
 }
 
 pub(super) async fn show_profile(user: CurrentUser, State(app): State<Arc<App>>) -> Answer {
-    ok(&app.auth.profile(&user.0).await?)
+    ok(&*app.auth.profile(&user.0).await?)
 }
 
 pub(super) async fn change_password(

@@ -40,6 +40,8 @@ pub enum Speech {
 /// One follow of the connection.
 pub(super) struct Following {
     pub session: SessionId,
+    /// Which of this connection's follows it is: its place may be given to another.
+    pub serial: u32,
     pub state: State,
     /// When the user was last told to be typing here.
     pub typed_ms: i64,
@@ -66,6 +68,8 @@ pub struct Client {
     pub(super) speech: Speech,
     pub(super) connected: Connected,
     pub(super) follows: Slab<Following>,
+    /// Follows begun so far.
+    pub(super) follows_begun: u32,
     pub(super) pending: VecDeque<Pending>,
     /// Follows that may have something to hand over.
     hot: Vec<u32>,
@@ -92,6 +96,7 @@ impl Client {
             speech,
             connected,
             follows: Slab::new(),
+            follows_begun: 0,
             pending: VecDeque::new(),
             hot: Vec::new(),
             reading: Vec::new(),
@@ -108,7 +113,8 @@ impl Client {
             self.pending.push_back(Pending::Done(Answer::Frame(frame)));
         }
         let session = follower.session();
-        let following = Following { session, state: State::Live(follower), typed_ms: 0 };
+        let following =
+            Following { session, serial: 0, state: State::Live(follower), typed_ms: 0 };
         let key = self.follows.insert(following);
         self.hot.push(key as u32);
     }
@@ -183,15 +189,20 @@ impl Client {
         match answer {
             Answer::Nothing => {}
             Answer::Frame(frame) => out.push(frame),
-            Answer::Followed { key, opened } => {
-                // Left again before it was opened?
+            Answer::Followed { key, serial, opened } => {
+                // Left again before it was opened? Its place may be another's by now.
                 let Some(following) = self.follows.get_mut(key as usize) else { return };
+                if following.serial != serial {
+                    return;
+                }
                 out.push(opened.frame);
                 following.state = State::Live(opened.follower);
                 self.hot.push(key);
             }
-            Answer::NotFollowed { key, frame } => {
-                self.follows.try_remove(key as usize);
+            Answer::NotFollowed { key, serial, frame } => {
+                if self.follows.get(key as usize).is_some_and(|f| f.serial == serial) {
+                    self.follows.remove(key as usize);
+                }
                 out.push(frame);
             }
             Answer::Renewed(caller) => {

@@ -24,8 +24,8 @@ const TYPING_TOLD_MS: i64 = (TYPING_MS / 4) as i64;
 pub(super) enum Answer {
     Nothing,
     Frame(Bytes),
-    Followed { key: u32, opened: Box<Opened> },
-    NotFollowed { key: u32, frame: Bytes },
+    Followed { key: u32, serial: u32, opened: Box<Opened> },
+    NotFollowed { key: u32, serial: u32, frame: Bytes },
     Renewed(Box<Caller>),
 }
 
@@ -137,7 +137,9 @@ impl Client {
             }
             None => {}
         }
-        let following = Following { session, state: State::Opening, typed_ms: 0 };
+        self.follows_begun = self.follows_begun.wrapping_add(1);
+        let serial = self.follows_begun;
+        let following = Following { session, serial, state: State::Opening, typed_ms: 0 };
         let key = self.follows.insert(following) as u32;
         let inbox = self.connected.inbox().clone();
         let place = Place { inbox, number: key, wire: Wire::V1, is_present: true };
@@ -149,8 +151,10 @@ impl Client {
                 Ok::<_, Error>(Box::new(Opened { frame, follower }))
             };
             match opened.await {
-                Ok(opened) => Answer::Followed { key, opened },
-                Err(error) => Answer::NotFollowed { key, frame: names.error(log(&error)) },
+                Ok(opened) => Answer::Followed { key, serial, opened },
+                Err(error) => {
+                    Answer::NotFollowed { key, serial, frame: names.error(log(&error)) }
+                }
             }
         }));
     }

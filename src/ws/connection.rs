@@ -90,9 +90,8 @@ impl Connection {
         let may_read = self.socket.backlog() < TURN_BYTES
             && self.client.has_room()
             && self.stops_with.is_none();
-        if may_read {
-            self.read(context)?;
-        }
+        // What is left unread wakes nobody by itself.
+        let is_unread = if may_read { self.read(context)? == Turn::Paused } else { true };
         self.client.poll_pending(context, &mut out);
         let ended = if self.socket.backlog() < TURN_BYTES {
             self.client.poll_follows(context, &mut out)
@@ -108,7 +107,7 @@ impl Connection {
             Some(code) if !self.client.has_pending() => Err(Ending::Close(code)),
             _ => {
                 let can_read = self.socket.backlog() < TURN_BYTES && self.client.has_room();
-                let skipped = !may_read && can_read && self.stops_with.is_none();
+                let skipped = is_unread && can_read && self.stops_with.is_none();
                 let is_hot = self.client.is_hot() && self.socket.backlog() < TURN_BYTES;
                 Ok(if skipped || is_hot { Progress::More } else { Progress::Wait })
             }
@@ -121,7 +120,7 @@ impl Connection {
         }
     }
 
-    fn read(&mut self, context: &mut Context<'_>) -> Result<(), Ending> {
+    fn read(&mut self, context: &mut Context<'_>) -> Result<Turn, Ending> {
         let (client, pings) = (&mut self.client, &mut self.pings_unanswered);
         let turn = self.socket.read(context, self.limits, |incoming| {
             if incoming == Incoming::Pong {
@@ -130,7 +129,7 @@ impl Connection {
             client.take(&incoming)
         });
         match turn {
-            Ok(Turn::Drained | Turn::Paused | Turn::Again) => Ok(()),
+            Ok(turn) => Ok(turn),
             Err(ReadEnd::Gone) => Err(Ending::Gone),
             Err(ReadEnd::Closed(code)) => Err(Ending::Answer(code)),
             Err(ReadEnd::Fault(code)) => Err(Ending::Close(code)),

@@ -31,6 +31,11 @@ SETTINGS = """
 # wrong all the same (blank after trimming, among the most common passwords, bytes not characters).
 expected-statuses = ["2xx", "400", "401", "403", "404", "409", "413", "429"]
 
+# A plain request to the WebSocket's address is right in all it says and still has to upgrade.
+[[operations]]
+include-path = "/ws"
+checks.positive_data_acceptance.expected-statuses = ["400", "401", "403", "404", "426", "429"]
+
 [checks.negative_data_rejection]
 # Beyond the defaults, 413: too long is its own answer. Not 5xx: nothing a client sends may
 # cause one.

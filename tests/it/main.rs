@@ -2,9 +2,14 @@
 
 mod accounts;
 mod edits;
+mod feed;
+mod follow;
 mod history;
 mod messages;
+mod news;
 mod participants;
+mod plain;
+mod presence;
 mod repeats;
 mod sessions;
 mod store;
@@ -13,3 +18,4 @@ mod throttles;
 mod tickets;
 mod tokens;
 mod unread;
+mod v1;

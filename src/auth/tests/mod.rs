@@ -79,7 +79,10 @@ impl Bench {
             password: None,
         };
         let user = self.auth.create_user(new).await.expect("made").id;
-        self.store.put_hash(user, HASH.get_or_init(|| password::hash(WORD)).clone());
+        self.store.put_hash(
+            user,
+            HASH.get_or_init(|| password::hash(WORD, &mut password::Memory::default())).clone(),
+        );
         user
     }
 

@@ -20,7 +20,7 @@ async fn register_login_and_profile() {
     assert_eq!((made.user.name.as_str(), made.user.kind), ("Ada", UserKind::Human));
     assert_eq!(bench.register("ada@b.EXAMPLE").await.map(drop), Err(Error::EmailTaken));
     let caller = bench.auth.authenticate(&made.token).await.expect("valid");
-    assert_eq!(bench.auth.profile(&caller).await.as_ref(), Ok(&made.user));
+    assert_eq!(bench.auth.profile(&caller).await.as_deref(), Ok(&made.user));
     let again = bench.login("ADA@b.example", WORD).await.expect("signed in");
     assert_eq!(again.user, made.user);
     let found = bench.auth.find_user(here(), &caller, "ada@b.example").await.expect("found");

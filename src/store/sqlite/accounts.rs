@@ -89,8 +89,9 @@ pub fn find_by_email(connection: &Connection, email: &str) -> Result<Option<Acco
 pub fn list(connection: &Connection, after: Option<UserId>, limit: usize) -> Result<Vec<Account>> {
     // Every id sorts above the empty blob.
     let after: &[u8] = after.as_ref().map_or(&[], |id| id.as_bytes());
-    let mut statement = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM users WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM users WHERE id > ?1 ORDER BY id LIMIT ?2"
+    ))?;
     let rows = statement.query_map(params![after, limit as i64], read)?;
     rows.map(|row| checked(row?)).collect()
 }

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use crate::store::sqlite::column::unsigned;
 use crate::store::sqlite::folder::{Folder, sync_dir};
+use crate::store::sqlite::kind::WIPED;
 use crate::store::sqlite::{connection, meta, migrate};
 use crate::store::{Error, Result};
 use protocol::Timestamp;
@@ -33,7 +34,7 @@ pub fn create(dir: &Path, target: &Path) -> Result<Contents> {
     if !folder.database().is_file() {
         return Err(Error::Other(format!("there is no database in {}", dir.display())));
     }
-    let source = connection::reader(&folder.database())?;
+    let source = connection::file(&folder.database())?;
     copy(&source, target)?;
     verify(target)
 }
@@ -56,18 +57,35 @@ fn write_copy(source: &Connection, partial: &Path) -> Result<()> {
     let _ = fs::remove_file(partial);
     // Made here for its mode; VACUUM INTO takes an empty file.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial)?;
-    let name = partial.to_str().ok_or_else(|| {
-        Error::Other(format!("the name {} is not UTF-8", partial.display()))
-    })?;
+    let name = partial
+        .to_str()
+        .ok_or_else(|| Error::Other(format!("the name {} is not UTF-8", partial.display())))?;
     source.execute("VACUUM INTO ?1", [name])?;
     let copied = connection::file(partial)?;
     copied.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL;")?;
     if copied.table_exists(None, "meta")? {
         meta::mark_copy(&copied)?;
+        leave_out_wiped(&copied)?;
     }
     check(&copied)?;
     copied.close().map_err(|(_, error)| error)?;
     Ok(File::open(partial)?.sync_all()?)
+}
+
+/// What was wiped in place takes up room in a database for ever; not so in its copies.
+fn leave_out_wiped(copied: &Connection) -> Result<()> {
+    let before = copied.total_changes();
+    copied.execute_batch(&format!(
+        "BEGIN;
+         DELETE FROM edits WHERE number NOT IN (SELECT max(number) FROM edits GROUP BY message)
+             OR message IN (SELECT number FROM messages WHERE state = {WIPED});
+         DELETE FROM messages WHERE state = {WIPED};
+         COMMIT;"
+    ))?;
+    if copied.total_changes() > before {
+        copied.execute_batch("VACUUM")?;
+    }
+    Ok(())
 }
 
 /// Says what a backup holds, or what is wrong with it.
@@ -90,7 +108,7 @@ pub fn verify(file: &Path) -> Result<Contents> {
         schema,
         users: count("SELECT count(*) FROM users")?,
         sessions: count("SELECT count(*) FROM sessions WHERE deleted_at IS NULL")?,
-        messages: count("SELECT count(*) FROM messages WHERE state <> 4")?,
+        messages: count("SELECT count(*) FROM messages WHERE state < 4")?,
         bytes: fs::metadata(file)?.len(),
     })
 }

@@ -7,15 +7,27 @@
 
 use std::time::{Duration, Instant};
 
+use protocol::UserId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::Result;
+use crate::store::sqlite::client_ids;
 use crate::store::sqlite::connection::truncate_wal;
 use crate::store::sqlite::folder::Folder;
+use crate::store::sqlite::known::Known;
 use crate::store::sqlite::place::{self, Num};
 
-/// Rows that one step of a purge removes from each table.
+/// Rows that one step of a purge wipes or removes.
 const PURGE_ROWS: i64 = 256;
+/// The session whose purge goes on.
+pub const NEXT_PURGE: &str = "SELECT num FROM sessions
+     WHERE deleted_at IS NOT NULL AND purged = 0 ORDER BY num LIMIT 1";
+/// (session, first, last, limit)
+pub const NEXT_TO_WIPE: &str = "SELECT number, place, sender_id, client_id FROM messages
+     WHERE place > (SELECT purged_place FROM sessions WHERE num = ?1)
+       AND place BETWEEN ?2 AND ?3
+     ORDER BY place LIMIT ?4";
+
 /// Between two steps of a purge.
 const PURGE_INTERVAL: Duration = Duration::from_millis(20);
 /// After the last write the WAL is cut.
@@ -46,7 +58,8 @@ impl Chores {
         let now = Instant::now();
         Self {
             serves,
-            truncate_at: None,
+            // Whatever an earlier connection left.
+            truncate_at: serves.then_some(now + QUIET),
             truncate_by: None,
             purge_at: serves.then_some(now),
             look_at_size: now,
@@ -75,10 +88,15 @@ impl Chores {
     }
 
     /// Does what is due.
-    pub fn run(&mut self, connection: &Connection, folder: &Folder) -> Result<()> {
+    pub fn run(
+        &mut self,
+        connection: &Connection,
+        folder: &Folder,
+        known: &mut Known,
+    ) -> Result<()> {
         let now = Instant::now();
         if self.purge_at.is_some_and(|due| due <= now) {
-            self.purge(connection)?;
+            self.purge(connection, known)?;
         }
         if self.look_at_size <= now {
             self.look_at_size = now + TRUNCATE_RETRY;
@@ -110,20 +128,15 @@ impl Chores {
     }
 
     /// One step of the oldest purge.
-    fn purge(&mut self, connection: &Connection) -> Result<()> {
-        let session: Option<Num> = connection
-            .prepare_cached(
-                "SELECT num FROM sessions WHERE deleted_at IS NOT NULL AND purged = 0
-                 ORDER BY num LIMIT 1",
-            )?
-            .query_row([], |row| row.get(0))
-            .optional()?;
+    fn purge(&mut self, connection: &Connection, known: &mut Known) -> Result<()> {
+        let session: Option<Num> =
+            connection.prepare_cached(NEXT_PURGE)?.query_row([], |row| row.get(0)).optional()?;
         let Some(session) = session else {
             self.purge_at = None;
             return Ok(());
         };
         let transaction = connection.unchecked_transaction()?;
-        let finished = purge_step(&transaction, session)?;
+        let finished = purge_step(&transaction, session, known)?;
         transaction.commit()?;
         let now = Instant::now();
         self.purge_at = Some(now + PURGE_INTERVAL);
@@ -135,43 +148,67 @@ impl Chores {
     }
 }
 
-/// Removes some rows of a deleted session; true when none are left.
-fn purge_step(connection: &Connection, session: Num) -> Result<bool> {
-    let (first, last) = (place::start(session), place::end(session));
-    let edits = connection
-        .prepare_cached(
-            "DELETE FROM edits WHERE number IN (
-                 SELECT e.number FROM messages m JOIN edits e ON e.message = m.number
-                 WHERE m.place BETWEEN ?1 AND ?2 LIMIT ?3)",
-        )?
-        .execute(params![first, last, PURGE_ROWS])?;
-    if edits > 0 {
+/// Wipes or removes some rows of a deleted session; true when nothing is left to do.
+fn purge_step(connection: &Connection, session: Num, known: &mut Known) -> Result<bool> {
+    // Messages stay as rows without contents: see the schema for why none is ever removed.
+    if wipe_messages(connection, session, known)? > 0 {
         return Ok(false);
     }
-    let mut removed = connection
-        .prepare_cached(
-            "DELETE FROM messages WHERE number IN (
-                 SELECT number FROM messages WHERE place BETWEEN ?1 AND ?2
-                 ORDER BY place LIMIT ?3)",
-        )?
-        .execute(params![first, last, PURGE_ROWS])?;
+    let mut removed = 0;
     for sql in [
         "DELETE FROM events WHERE place IN (
              SELECT place FROM events WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)",
         "DELETE FROM members WHERE session = ?1 >> 32 AND ?2 > 0 AND user_id IN (
              SELECT user_id FROM members WHERE session = ?1 >> 32 LIMIT ?3)",
     ] {
-        removed += connection.prepare_cached(sql)?.execute(params![first, last, PURGE_ROWS])?;
+        let range = params![place::start(session), place::end(session), PURGE_ROWS];
+        removed += connection.prepare_cached(sql)?.execute(range)?;
     }
     if removed > 0 {
         return Ok(false);
     }
     connection
-        .prepare_cached(
-            "UPDATE sessions SET purged = 1, title = '', member_count = 0, message_count = 0,
-                 last_live_seq = 0
-             WHERE num = ?1",
-        )?
+        .prepare_cached("UPDATE sessions SET purged = 1, title = '' WHERE num = ?1")?
         .execute([session])?;
     Ok(true)
+}
+
+/// Wipes the next messages of a deleted session, and says how many.
+fn wipe_messages(connection: &Connection, session: Num, known: &mut Known) -> Result<usize> {
+    let mut messages = connection.prepare_cached(NEXT_TO_WIPE)?;
+    let (first, last) = (place::start(session), place::end(session));
+    let mut rows = messages.query(params![session, first, last, PURGE_ROWS])?;
+    let mut wiped = (0, first);
+    while let Some(row) = rows.next()? {
+        let number: i64 = row.get(0)?;
+        if let Some(client_id) = row.get::<_, Option<String>>(3)? {
+            let hash = client_ids::hash(session, UserId::from_bytes(row.get(2)?), &client_id);
+            connection
+                .prepare_cached("DELETE FROM client_ids WHERE hash = ?1 AND message = ?2")?
+                .execute([hash, number])?;
+            known.client_ids.remove(hash, number);
+        }
+        for sql in [
+            "UPDATE messages
+             SET state = 5, sender_id = zeroblob(16),
+                 request_hash = iif(request_hash IS NULL, NULL, zeroblob(16)),
+                 client_id = iif(client_id IS NULL, NULL,
+                                 printf('%*s', octet_length(client_id), '')),
+                 file_url = iif(file_url IS NULL, NULL,
+                                printf('%*s', octet_length(file_url), '')),
+                 content = printf('%*s', octet_length(content), '')
+             WHERE number = ?1",
+            "UPDATE edits SET content = printf('%*s', octet_length(content), '')
+             WHERE message = ?1",
+        ] {
+            connection.prepare_cached(sql)?.execute([number])?;
+        }
+        wiped = (wiped.0 + 1, row.get(1)?);
+    }
+    if wiped.0 > 0 {
+        connection
+            .prepare_cached("UPDATE sessions SET purged_place = ?2 WHERE num = ?1")?
+            .execute([session, wiped.1])?;
+    }
+    Ok(wiped.0)
 }

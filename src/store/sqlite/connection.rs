@@ -16,7 +16,7 @@ const CHECKPOINT_PAGES: u32 = 4096;
 /// The writer's page cache: it holds the ends of all trees that are being written.
 const WRITER_CACHE_KIB: u32 = 65_536;
 /// A reader's page cache.
-const READER_CACHE_KIB: u32 = 8_192;
+const READER_CACHE_KIB: u32 = 512;
 /// Statements kept ready on each connection.
 const STATEMENTS_MAX: usize = 64;
 
@@ -59,7 +59,7 @@ pub fn reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// A connection to a database file that nobody uses.
+/// A connection for a tool, with SQLite's own settings.
 pub fn file(path: &Path) -> Result<Connection> {
     open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }

@@ -9,6 +9,8 @@ use rusqlite::ErrorCode;
 
 use crate::store::{Error, Refusal, Result};
 
+const DISK_FULL: &str = "the disk is full";
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let text = error.to_string();
@@ -21,6 +23,7 @@ impl From<rusqlite::Error> for Error {
                 | ErrorCode::ParameterOutOfRange
                 | ErrorCode::ApiMisuse
                 | ErrorCode::Unknown => Self::Other(text),
+                ErrorCode::DiskFull => Self::Unavailable(DISK_FULL.to_owned()),
                 _ => Self::Unavailable(text),
             },
             rusqlite::Error::FromSqlConversionFailure(..)
@@ -38,6 +41,11 @@ impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Unavailable(error.to_string())
     }
+}
+
+/// Whether a write found no room. Nothing was lost then: an fsync that fails is never this.
+pub fn is_disk_full(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(text) if text == DISK_FULL)
 }
 
 /// The rules of the data say no.

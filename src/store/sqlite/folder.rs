@@ -20,7 +20,15 @@ pub struct Folder {
 }
 
 /// Nobody else serves from the folder while this lives.
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Said aloud, for a child process that was just forked still has the file open. Closing
+        // it is enough for all others, so an error is of no interest.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 impl Folder {
     pub fn new(dir: &Path) -> Self {
@@ -37,7 +45,8 @@ impl Folder {
 
     /// Makes an empty database if there is none, and sets the modes of its files.
     pub fn prepare_database(&self) -> Result<()> {
-        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.database());
+        let made =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.database());
         match made {
             Ok(_) => {}
             // Never opened here when it exists: closing any handle of the file would drop the

@@ -17,8 +17,12 @@ pub struct Hot<'c> {
     pub update_session: Statement<'c>,
     /// (num, user, read_seq, read_count)
     pub update_mark: Statement<'c>,
-    /// See `messages::insert`. Changes nothing when the id or the client_id is there already.
+    /// See `Batch::send`. Changes nothing when there is a message with this id.
     pub insert_message: Statement<'c>,
+    /// (hash) → number of a message
+    pub find_client_id: Statement<'c>,
+    /// (hash, number of a message)
+    pub insert_client_id: Statement<'c>,
 }
 
 impl<'c> Hot<'c> {
@@ -49,6 +53,10 @@ impl<'c> Hot<'c> {
                      sender_id, client_id, request_hash, file_url, content)
                  VALUES (?1, ?2, ?3, 2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT DO NOTHING",
+            )?,
+            find_client_id: connection.prepare("SELECT message FROM client_ids WHERE hash = ?1")?,
+            insert_client_id: connection.prepare(
+                "INSERT INTO client_ids (hash, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
             )?,
         })
     }

@@ -11,6 +11,7 @@ pub const SESSION_DELETED: i64 = 7;
 /// `messages.state`: 2 to 4, for 0 and 1 would make rows of another size.
 pub const EDITED: i64 = 3;
 pub const DELETED: i64 = 4;
+pub const WIPED: i64 = 5;
 
 /// `users.kind`.
 pub const HUMAN: i64 = 1;

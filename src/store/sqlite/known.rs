@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use protocol::{SessionId, Timestamp, UserId};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::Result;
+use crate::store::sqlite::client_ids::Fresh;
 use crate::store::sqlite::column::{signed, unsigned};
 use crate::store::sqlite::hot::Hot;
 use crate::store::sqlite::place::Num;
@@ -41,12 +42,12 @@ pub struct KnownMember {
     changed: bool,
 }
 
-#[derive(Default)]
 pub struct Known {
     pub sessions: Sessions,
     pub members: Members,
     /// The arrival number that the next message gets.
-    next_message: Option<i64>,
+    next_message: i64,
+    pub client_ids: Fresh,
 }
 
 #[derive(Default)]
@@ -121,29 +122,36 @@ impl Members {
 }
 
 impl Known {
+    /// Remembers what the writer can't begin without.
+    pub fn load(connection: &Connection) -> Result<Self> {
+        // Also of messages that were purged: `client_ids` counts on it that none comes again.
+        let last: i64 = connection.query_row(
+            "SELECT max(coalesce((SELECT max(number) FROM messages), 0),
+                        coalesce((SELECT max(through) FROM client_id_slices), 0))",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(Self {
+            sessions: Sessions::default(),
+            members: Members::default(),
+            next_message: last + 1,
+            client_ids: Fresh::load(connection)?,
+        })
+    }
+
     /// The arrival number for a message that is about to be inserted.
-    pub fn next_message(&mut self, hot: &mut Hot<'_>) -> Result<i64> {
-        match self.next_message {
-            Some(number) => Ok(number),
-            None => {
-                let last: i64 = hot.connection.query_row(
-                    "SELECT coalesce(max(number), 0) FROM messages",
-                    [],
-                    |row| row.get(0),
-                )?;
-                self.next_message = Some(last + 1);
-                Ok(last + 1)
-            }
-        }
+    pub fn next_message(&self) -> i64 {
+        self.next_message
     }
 
     /// The number was given.
     pub fn message_arrived(&mut self, number: i64) {
-        self.next_message = Some(number + 1);
+        self.next_message = number + 1;
     }
 
     /// Writes the rows of sessions and members that changed in this batch.
     pub fn flush(&mut self, hot: &mut Hot<'_>) -> Result<()> {
+        self.client_ids.flush(hot, self.next_message - 1)?;
         for id in self.sessions.changed.drain(..) {
             // A session deleted in this batch wrote its row itself.
             let Some(session) = self.sessions.by_id.get_mut(&id) else { continue };

@@ -25,6 +25,9 @@ pub const EVENTS_SQL: &str = "SELECT e.place, e.at, e.kind, e.user_id, e.partici
                               FROM events e LEFT JOIN users u ON u.id = e.user_id
                               WHERE e.place > ?1 AND e.place <= ?2 ORDER BY e.place LIMIT ?3";
 
+/// (after, last) and the order.
+pub const LIVE_SQL: &str = "WHERE m.place > ?1 AND m.place <= ?2 AND m.state <> 4 ORDER BY m.place";
+
 /// How much a page may still take.
 struct Room {
     items: usize,
@@ -173,15 +176,19 @@ impl EventRow {
                 }
             }
             (kind::PARTICIPANT_ADDED, _, Some(user_id)) => {
-                let (Some(id), Some(email), Some(name)) =
-                    (self.participant, self.email, self.name)
+                let (Some(id), Some(email), Some(name)) = (self.participant, self.email, self.name)
                 else {
                     return corrupt("events", self.place, "its user is missing");
                 };
                 let created_at = at;
                 let is_owner = false;
                 Change::ParticipantAdded(ParticipantRow {
-                    id, user_id, email, name, is_owner, created_at,
+                    id,
+                    user_id,
+                    email,
+                    name,
+                    is_owner,
+                    created_at,
                 })
             }
             (kind::PARTICIPANT_REMOVED, _, Some(user_id)) => {
@@ -228,10 +235,8 @@ pub fn messages(
     let after = place::at(row.num, after);
     let last = before.checked_sub(1).map_or(after, |last| place::at(row.num, last));
     let order = if newest_first { "DESC" } else { "ASC" };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM messages m
-         WHERE m.place > ?1 AND m.place <= ?2 AND m.state <> 4 ORDER BY m.place {order}"
-    ))?;
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM messages m {LIVE_SQL} {order}"))?;
     let mut rows = statement.query(params![after, last])?;
     let mut room = Room::new(limit);
     while let Some(row) = next_message(&mut rows)? {

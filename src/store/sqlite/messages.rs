@@ -8,6 +8,7 @@ use protocol::{Change, Message, MessageId, SessionId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::sqlite::batch::{Batch, EventColumns, Scene};
+use crate::store::sqlite::client_ids::Key;
 use crate::store::sqlite::column::{signed, unsigned};
 use crate::store::sqlite::fault::{corrupt, refuse};
 use crate::store::sqlite::{kind, place};
@@ -124,7 +125,18 @@ fn blank(text: &str) -> String {
 
 impl Batch<'_, '_> {
     pub fn send(&mut self, scene: &Scene, draft: Draft) -> Result<Appended> {
-        let number = self.known.next_message(self.hot)?;
+        let key = draft.client_id.as_deref().map(|client_id| Key {
+            session: scene.session.num,
+            sender: scene.actor,
+            client_id,
+        });
+        let hash = key.as_ref().map(Key::hash);
+        if let (Some(key), Some(hash)) = (key, hash)
+            && let Some(number) = self.known.client_ids.find(self.hot, hash, &key)?
+        {
+            return self.repeat(scene, &draft, number);
+        }
+        let number = self.known.next_message();
         let ordinal = scene.session.message_count + 1;
         let request_hash = draft.client_id.as_ref().map(|_| &draft.request_hash[..]);
         let inserted = {
@@ -143,9 +155,12 @@ impl Batch<'_, '_> {
             insert.raw_execute()?
         };
         if inserted == 0 {
-            return self.repeat(scene, &draft);
+            return Err(Error::Other(format!("there is a message {} already", draft.id)));
         }
         self.known.message_arrived(number);
+        if let Some(hash) = hash {
+            self.known.client_ids.insert(hash, number);
+        }
         let session = self.known.sessions.advance(scene.id, scene.seq, scene.at);
         session.message_count = ordinal;
         session.last_live_seq = scene.seq;
@@ -166,25 +181,23 @@ impl Batch<'_, '_> {
         Ok(Appended::New(scene.event(Change::MessageCreated(message))))
     }
 
-    /// What is there already in place of a draft that could not be inserted.
-    fn repeat(&mut self, scene: &Scene, draft: &Draft) -> Result<Appended> {
+    /// The answer to a send whose `client_id` was used for the message `number`.
+    fn repeat(&mut self, scene: &Scene, draft: &Draft, number: i64) -> Result<Appended> {
         let connection = self.hot.connection;
-        let found = connection
+        let (hash, row) = connection
             .prepare_cached(&format!(
-                "SELECT m.request_hash, {COLUMNS} FROM messages m
-                 WHERE m.place >> 32 = ?1 AND m.sender_id = ?2 AND m.client_id = ?3"
+                "SELECT m.request_hash, {COLUMNS} FROM messages m WHERE m.number = ?1"
             ))?
-            .query_row(
-                params![scene.session.num, scene.actor.as_bytes(), draft.client_id],
-                |row| Ok((row.get::<_, [u8; 16]>(0)?, MessageRow::read(row, 1)?)),
-            )
-            .optional()?;
-        match found {
-            None => Err(Error::Other(format!("there is a message {} already", draft.id))),
-            Some((hash, _)) if hash != draft.request_hash => refuse(Refusal::ClientIdReused),
-            Some((_, row)) if row.is_deleted() => refuse(Refusal::MessageDeleted),
-            Some((_, row)) => Ok(Appended::Repeat(Box::new(row.present(connection, scene.id)?))),
+            .query_row([number], |row| {
+                Ok((row.get::<_, [u8; 16]>(0)?, MessageRow::read(row, 1)?))
+            })?;
+        if hash != draft.request_hash {
+            return refuse(Refusal::ClientIdReused);
         }
+        if row.is_deleted() {
+            return refuse(Refusal::MessageDeleted);
+        }
+        Ok(Appended::Repeat(Box::new(row.present(connection, scene.id)?)))
     }
 
     pub fn edit(&mut self, scene: &Scene, id: MessageId, content: String) -> Result<Appended> {

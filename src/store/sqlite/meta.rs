@@ -65,9 +65,8 @@ pub fn mark_copy(connection: &Connection) -> Result<()> {
 
 /// A new epoch for a store that was restored from a copy; clears the mark.
 pub fn take_over_copy(connection: &mut Connection) -> Result<()> {
-    let transaction = connection.transaction_with_behavior(
-        rusqlite::TransactionBehavior::Immediate,
-    )?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     if get(&transaction, COPY)?.is_some() {
         transaction.execute("DELETE FROM meta WHERE key = ?1", [COPY])?;
         renew_epoch(&transaction)?;

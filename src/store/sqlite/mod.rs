@@ -13,6 +13,7 @@ mod accounts;
 pub mod backup;
 mod batch;
 mod chores;
+mod client_ids;
 mod column;
 mod connection;
 mod fault;
@@ -26,6 +27,8 @@ mod meta;
 mod migrate;
 mod participants;
 mod place;
+#[cfg(test)]
+mod plans;
 mod queue;
 mod readers;
 mod sessions;
@@ -205,14 +208,24 @@ impl Store for Sqlite {
         title: String,
         at: Timestamp,
     ) -> Result<Session> {
-        let epoch = Arc::clone(&self.epoch);
-        self.write(move |connection| sessions::create(connection, &epoch, id, owner, title, at))
-            .await
+        let new = Session {
+            id,
+            user_id: owner,
+            title,
+            created_at: at,
+            updated_at: at,
+            last_seq: 0,
+            epoch: self.epoch.to_string(),
+            is_owner: Some(true),
+        };
+        self.write(move |connection| sessions::create(connection, new)).await
     }
 
     async fn access(&self, session: SessionId, user: UserId) -> Result<Option<Access>> {
         let epoch = Arc::clone(&self.epoch);
-        self.readers.read(move |connection| sessions::access(connection, &epoch, session, user)).await
+        self.readers
+            .read(move |connection| sessions::access(connection, &epoch, session, user))
+            .await
     }
 
     async fn sessions_of(
@@ -270,7 +283,9 @@ impl Store for Sqlite {
 
     async fn log(&self, session: SessionId, after: u64, limit: usize) -> Result<Option<LogPage>> {
         let epoch = Arc::clone(&self.epoch);
-        self.readers.read(move |connection| log::page(connection, &epoch, session, after, limit)).await
+        self.readers
+            .read(move |connection| log::page(connection, &epoch, session, after, limit))
+            .await
     }
 
     async fn messages(

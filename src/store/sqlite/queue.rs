@@ -210,7 +210,10 @@ struct Task<T, F> {
 }
 
 /// Makes a job whose answer comes through the receiver once it is durable.
-pub fn job<T, F>(work: F, room: OwnedSemaphorePermit) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>)
+pub fn job<T, F>(
+    work: F,
+    room: OwnedSemaphorePermit,
+) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>)
 where
     T: Send + 'static,
     F: FnOnce(&Connection) -> Result<T> + Send + 'static,

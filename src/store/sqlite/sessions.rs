@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::sqlite::column::unsigned;
 use crate::store::sqlite::fault::refuse;
-use crate::store::sqlite::place::{self, Num};
 use crate::store::sqlite::messages;
+use crate::store::sqlite::place::{self, Num};
 use crate::store::{Access, Error, Listed, Page, Refusal, Result};
 
 /// What [`SessionRow::read`] takes, of the table `sessions` as `s`.
@@ -18,6 +18,10 @@ const COLUMNS: &str = "s.num, s.id, s.owner_id, s.title, s.created_at, s.updated
 pub const LISTED_FROM: &str = "FROM members m JOIN sessions s ON s.num = m.session
      WHERE m.user_id = ?1 AND s.deleted_at IS NULL AND (s.updated_at, s.id) < (?2, ?3)
      ORDER BY s.updated_at DESC, s.id DESC LIMIT ?4";
+
+/// Deleted messages above a mark: (mark, last)
+pub const DELETED_ABOVE: &str = "SELECT count(*) FROM messages INDEXED BY deleted_messages
+     WHERE state = 4 AND place > ?1 AND place <= ?2";
 
 /// A stored session, deleted or not.
 pub struct SessionRow {
@@ -73,15 +77,9 @@ pub fn find(connection: &Connection, id: SessionId) -> Result<Option<SessionRow>
     Ok(found)
 }
 
-/// Makes a session with its owner as the first member.
-pub fn create(
-    connection: &Connection,
-    epoch: &str,
-    id: SessionId,
-    owner: UserId,
-    title: String,
-    at: Timestamp,
-) -> Result<Session> {
+/// Keeps a new session, with its owner as the first member.
+pub fn create(connection: &Connection, new: Session) -> Result<Session> {
+    let owner = new.user_id;
     let owner_exists = connection
         .prepare_cached("SELECT 1 FROM users WHERE id = ?1")?
         .exists([owner.as_bytes()])?;
@@ -93,27 +91,21 @@ pub fn create(
             "INSERT INTO sessions (id, owner_id, title, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING RETURNING num",
         )?
-        .query_row(params![id.as_bytes(), owner.as_bytes(), title, at.0], |row| row.get(0))
+        .query_row(
+            params![new.id.as_bytes(), owner.as_bytes(), new.title, new.created_at.0],
+            |row| row.get(0),
+        )
         .optional()?;
     let Some(num) = num else {
-        return Err(Error::Other(format!("there is a session {id} already")));
+        return Err(Error::Other(format!("there is a session {} already", new.id)));
     };
     connection
         .prepare_cached(
             "INSERT INTO members (session, user_id, id, created_at, is_owner, read_seq, read_count)
              VALUES (?1, ?2, ?3, ?4, 1, 0, 0)",
         )?
-        .execute(params![num, owner.as_bytes(), id.as_bytes(), at.0])?;
-    Ok(Session {
-        id,
-        user_id: owner,
-        title,
-        created_at: at,
-        updated_at: at,
-        last_seq: 0,
-        epoch: epoch.to_owned(),
-        is_owner: Some(true),
-    })
+        .execute(params![num, owner.as_bytes(), new.id.as_bytes(), new.created_at.0])?;
+    Ok(new)
 }
 
 /// A session as one user may see it; none when it was deleted.
@@ -160,10 +152,10 @@ pub fn list(
     };
     let mut statement = connection
         .prepare_cached(&format!("SELECT {COLUMNS}, m.read_seq, m.read_count {LISTED_FROM}"))?;
-    let rows = statement.query_map(
-        params![user.as_bytes(), updated_at, id, limit as i64 + 1],
-        |row| Ok((SessionRow::read(row)?, unsigned(row, 10)?, unsigned(row, 11)?)),
-    )?;
+    let rows = statement
+        .query_map(params![user.as_bytes(), updated_at, id, limit as i64 + 1], |row| {
+            Ok((SessionRow::read(row)?, unsigned(row, 10)?, unsigned(row, 11)?))
+        })?;
     let rows = rows.collect::<rusqlite::Result<Vec<(SessionRow, u64, u64)>>>()?;
     let more = rows.len() > limit;
     let items = rows.into_iter().take(limit).map(|(row, read_seq, read_count)| {
@@ -195,13 +187,9 @@ fn unread(
         return Ok(0);
     }
     let deleted = connection
-        .prepare_cached(
-            "SELECT count(*) FROM messages INDEXED BY deleted_messages
-             WHERE state = 4 AND place > ?1 AND place <= ?2",
-        )?
-        .query_row(
-            params![place::at(session.num, read_seq), place::end(session.num)],
-            |row| unsigned(row, 0),
-        )?;
+        .prepare_cached(DELETED_ABOVE)?
+        .query_row(params![place::at(session.num, read_seq), place::end(session.num)], |row| {
+            unsigned(row, 0)
+        })?;
     Ok(created.saturating_sub(deleted).min(UNREAD_COUNT_MAX))
 }

@@ -7,7 +7,8 @@
 //! was remembered is forgotten, and the connection is dropped, for an fsync that failed is never
 //! tried again: the kernel may have dropped the pages and would say yes. The next connection first
 //! copies the whole WAL into the database and cuts it (so that nothing is built upon pages that
-//! may not be on the disk), then writes a probe; only then work goes on. What the failed commit
+//! may not be on the disk; not needed where only room was wanting), then writes a probe; only then
+//! work goes on. What the failed commit
 //! left in the file, if it left anything, is the truth then, and numbers go on after it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ use rusqlite::Connection;
 use crate::store::sqlite::batch::Batch;
 use crate::store::sqlite::chores::Chores;
 use crate::store::sqlite::connection;
+use crate::store::sqlite::fault::is_disk_full;
 use crate::store::sqlite::folder::Folder;
 use crate::store::sqlite::hot::Hot;
 use crate::store::sqlite::known::Known;
@@ -58,6 +60,16 @@ pub struct Writer {
     pub sink: Option<Sink>,
 }
 
+/// How far the files can be trusted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Whole,
+    /// Only room was wanting: what was written before is as good as it was.
+    Room,
+    /// What was written may not be on the disk, whatever the kernel says.
+    None,
+}
+
 /// Why the work with one connection ended.
 enum End {
     Closed,
@@ -78,35 +90,39 @@ impl Writer {
     }
 
     fn work(&mut self) {
-        let mut was_broken = false;
+        let mut trust = Trust::Whole;
         loop {
-            let end = match self.connect(was_broken) {
-                Ok(connection) => {
-                    if was_broken {
-                        self.outcome.set(&Ok(()));
-                    }
-                    self.serve(&connection)
-                }
+            let connected = self.connect(&mut trust);
+            let is_connected = connected.is_ok();
+            let end = match connected {
+                Ok(connection) => self.serve(&connection),
                 Err(error) => End::Broken(error),
             };
             let End::Broken(error) = end else { return };
             tracing::error!(%error, "the store can't write");
             self.outcome.set(&Err(error.clone()));
-            if was_broken && self.refuse_waiting(&error) {
+            trust = match trust {
+                Trust::Whole | Trust::Room if is_disk_full(&error) => Trust::Room,
+                _ => Trust::None,
+            };
+            // The first attempt to go on comes at once; if it fails, those who wait hear of it.
+            if !is_connected && self.refuse_waiting(&error) {
                 return;
             }
-            was_broken = true;
         }
     }
 
     /// A connection that may be written with.
-    fn connect(&self, was_broken: bool) -> Result<Connection> {
+    fn connect(&self, trust: &mut Trust) -> Result<Connection> {
         let connection = connection::writer(&self.folder.database())?;
-        if was_broken {
-            if !connection::truncate_wal(&connection, READERS_PATIENCE)? {
-                return Err(Error::Unavailable("recovering, while somebody reads".to_owned()));
-            }
+        if *trust == Trust::None && !connection::truncate_wal(&connection, READERS_PATIENCE)? {
+            return Err(Error::Unavailable("recovering, while somebody reads".to_owned()));
+        }
+        if *trust != Trust::Whole {
             meta::probe(&connection)?;
+            *trust = Trust::Whole;
+            self.outcome.set(&Ok(()));
+            tracing::info!("the store can write again");
         }
         Ok(connection)
     }
@@ -135,7 +151,10 @@ impl Writer {
             Ok(hot) => hot,
             Err(error) => return End::Broken(error),
         };
-        let mut known = Known::default();
+        let mut known = match Known::load(connection) {
+            Ok(known) => known,
+            Err(error) => return End::Broken(error),
+        };
         let mut chores = Chores::new(self.sink.is_some());
         loop {
             match self.queue.take(chores.patience()) {
@@ -151,7 +170,7 @@ impl Writer {
                     return End::Closed;
                 }
             }
-            if let Err(error) = chores.run(connection, &self.folder) {
+            if let Err(error) = chores.run(connection, &self.folder, &mut known) {
                 return End::Broken(error);
             }
         }

@@ -15,7 +15,8 @@ pub async fn a_message_is_stored_as_it_was_sent(world: World) {
         client_id: Some("key".to_owned()),
         request_hash: [7; 16],
     };
-    let sent = created(world.append(session, participant, Action::Send { draft: draft.clone() }).await);
+    let sent =
+        created(world.append(session, participant, Action::Send { draft: draft.clone() }).await);
     assert_eq!((sent.id, sent.session_id, sent.seq), (draft.id, session, 2));
     assert_eq!((sent.sender_id, &sent.content), (participant, &draft.content));
     assert_eq!((&sent.file_url, &sent.client_id), (&draft.file_url, &draft.client_id));

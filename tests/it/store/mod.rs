@@ -5,6 +5,8 @@
 //! makes a test of each for one backend; another backend calls it with its own home. What only one
 //! backend promises is in its own file (`sqlite`).
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod accounts;
 mod appends;
 mod deletion;

@@ -16,9 +16,9 @@ pub async fn numbers_are_dense_in_every_session_whoever_sends_at_the_same_time(w
     for _ in 0..SESSIONS {
         sessions.push(world.shared_session().await);
     }
-    let senders = sessions.iter().flat_map(|&(session, owner, participant)| {
-        [(session, owner), (session, participant)]
-    });
+    let senders = sessions
+        .iter()
+        .flat_map(|&(session, owner, participant)| [(session, owner), (session, participant)]);
     join_all(senders.map(async |(session, user)| {
         let mut last = 0;
         for n in 0..SENDS {
@@ -114,7 +114,7 @@ pub async fn a_message_queued_behind_the_sessions_end_is_refused(world: World) {
 
 pub async fn nothing_is_answered_before_the_sink_says_so(mut world: World) {
     let (session, owner, _) = world.shared_session().await;
-    let (commits, taken) = mpsc::channel::<Commit>();
+    let (commits, taken) = mpsc::sync_channel::<Commit>(100);
     let sink = move |commit| commits.send(commit).expect("the test listens");
     world.reopen_with(Box::new(sink)).await;
     let mut sent = world.submit(session, owner, Action::Send { draft: draft("x") }).await;

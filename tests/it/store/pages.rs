@@ -38,11 +38,15 @@ async fn mixed_log(world: &World) -> SessionId {
 pub async fn pages_of_the_log_join_without_hole_or_overlap(world: World) {
     let session = mixed_log(&world).await;
     let all = world.log(session).await;
-    assert_eq!(all.events.iter().map(|event| event.seq).collect::<Vec<_>>(), Vec::from_iter(1..=298));
+    assert_eq!(
+        all.events.iter().map(|event| event.seq).collect::<Vec<_>>(),
+        Vec::from_iter(1..=298)
+    );
     for limit in [1, 7, 100, 297, 298, 299] {
         let mut events = Vec::new();
         loop {
-            let after = events.last().map_or(0, |event: &std::sync::Arc<protocol::Event>| event.seq);
+            let after =
+                events.last().map_or(0, |event: &std::sync::Arc<protocol::Event>| event.seq);
             let page = world.store.log(session, after, limit).await.unwrap().unwrap();
             assert_eq!(page.head, 298);
             if page.events.is_empty() {
@@ -78,7 +82,10 @@ pub async fn one_item_always_fits(world: World) {
         let page = world.store.log(session, after, 100).await.unwrap().unwrap();
         assert_eq!(page.events.len(), 1);
     }
-    assert_eq!(page(&world, session, MessageRange::Newest, 9).await, Page { items: vec![3], more: true });
+    assert_eq!(
+        page(&world, session, MessageRange::Newest, 9).await,
+        Page { items: vec![3], more: true }
+    );
     let first = page(&world, session, MessageRange::After(0), 9).await;
     assert_eq!(first, Page { items: vec![2], more: true });
 }

@@ -1,12 +1,19 @@
 //! The embedded store: every promise, and its own.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use assistdeck::store::sqlite::{Mode, Sqlite};
-use assistdeck::store::{Sink, Store};
+use assistdeck::store::sqlite::{Mode, Sqlite, backup};
+use assistdeck::store::{Action, Append, Commit, Draft, Error, Sink, Store};
 use async_trait::async_trait;
+use protocol::{MessageId, SessionId, UserId};
+use rusqlite::Connection;
 
-use super::world::Home;
+use super::unread::Dice;
+use super::world::{Home, World, draft, event, now, until};
 
 /// A temporary data folder.
 struct Folder(tempfile::TempDir);
@@ -14,7 +21,7 @@ struct Folder(tempfile::TempDir);
 #[async_trait]
 impl Home for Folder {
     async fn open(&self, sink: Sink) -> Arc<dyn Store> {
-        Arc::new(Sqlite::open(self.0.path(), Mode::Server { sink }).expect("the store opens"))
+        Arc::new(server(self.0.path(), sink).expect("the store opens"))
     }
 }
 
@@ -23,3 +30,385 @@ fn folder() -> Folder {
 }
 
 super::every_promise!(crate::store::sqlite::folder);
+
+fn server(dir: &Path, sink: Sink) -> Result<Sqlite, Error> {
+    Sqlite::open(dir, Mode::Server { sink })
+}
+
+fn answering() -> Sink {
+    Box::new(Commit::answer)
+}
+
+/// A world, and where its files are.
+async fn world() -> (World, PathBuf) {
+    let folder = folder();
+    let path = folder.0.path().to_owned();
+    (World::new(Box::new(folder)).await, path)
+}
+
+/// What the error of a refused opening says.
+fn sentence(opened: Result<Sqlite, Error>) -> String {
+    opened.err().expect("it is refused").to_string()
+}
+
+#[tokio::test]
+async fn only_the_owner_of_the_process_may_read_the_files() {
+    let (world, dir) = world().await;
+    world.shared_session().await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir), 0o700);
+    let files: Vec<PathBuf> =
+        fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path()).collect();
+    let names: BTreeSet<&str> =
+        files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    let expected = ["assistdeck.db", "assistdeck.db-shm", "assistdeck.db-wal", "lock"];
+    assert_eq!(names, BTreeSet::from(expected));
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn wrong_modes_are_set_right() {
+    let (mut world, dir) = world().await;
+    world.store.close().await;
+    let database = dir.join("assistdeck.db");
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&database, fs::Permissions::from_mode(0o644)).unwrap();
+    world.reopen().await;
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(&database).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_second_server_is_kept_off_until_the_first_has_closed() {
+    let (world, dir) = world().await;
+    let said = sentence(server(&dir, answering()));
+    assert!(said.contains("another server uses the data folder"), "{said}");
+    world.store.close().await;
+    server(&dir, answering()).unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_tool_beside_the_server_does_everything_but_append() {
+    let (world, dir) = world().await;
+    let (session, owner, _) = world.shared_session().await;
+    let beside = Sqlite::open(&dir, Mode::Beside).unwrap();
+    let at = now();
+    assert!(beside.set_disabled(owner, true, at).await.unwrap());
+    assert!(world.store.account(owner).await.unwrap().unwrap().disabled);
+    assert_eq!(world.store.revocation_head().await.unwrap(), 1);
+    assert_eq!(beside.log(session, 0, 10).await.unwrap().unwrap().events.len(), 1);
+    let append = Append { session, actor: owner, at, action: Action::Send { draft: draft("x") } };
+    let refused = beside.append(append, beside.admit(1).await).await.unwrap();
+    assert!(matches!(refused, Err(Error::Unavailable(_))));
+    beside.close().await;
+    assert_eq!(world.send(session, owner, "still here").await.seq, 2);
+}
+
+#[tokio::test]
+async fn a_tool_makes_the_store_when_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("not/there/yet");
+    let tool = Sqlite::open(&path, Mode::Beside).unwrap();
+    let epoch = tool.epoch().await.unwrap();
+    tool.close().await;
+    let store = server(&path, answering()).unwrap();
+    assert_eq!(store.epoch().await.unwrap(), epoch);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let (world, dir) = world().await;
+    world.store.close().await;
+    let database = Connection::open(dir.join("assistdeck.db")).unwrap();
+    let newer = "INSERT INTO schema_migrations VALUES (999, '0999_of_tomorrow', 'x', 0)";
+    database.execute(newer, []).unwrap();
+    drop(database);
+    let said = sentence(server(&dir, answering()));
+    assert!(said.contains("schema 999 (0999_of_tomorrow)"), "{said}");
+    assert!(said.contains("run the newer program"), "{said}");
+    assert!(sentence(Sqlite::open(&dir, Mode::Beside)).contains("999"));
+}
+
+#[tokio::test]
+async fn a_migration_that_was_changed_is_refused() {
+    let (world, dir) = world().await;
+    world.store.close().await;
+    let database = Connection::open(dir.join("assistdeck.db")).unwrap();
+    database.execute("UPDATE schema_migrations SET checksum = 'x'", []).unwrap();
+    drop(database);
+    let said = sentence(server(&dir, answering()));
+    assert!(said.contains("0001_the_log of the database is not the one"), "{said}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("assistdeck.db"), "this is no database at all".repeat(99)).unwrap();
+    let said = sentence(server(dir.path(), answering()));
+    assert!(said.contains("not a database"), "{said}");
+}
+
+/// Whether any file of the folder holds these bytes. Reads in another process: closing a file
+/// here would drop the locks that SQLite holds on it for this one.
+fn is_in_the_files(dir: &Path, bytes: &str) -> bool {
+    let grep = std::process::Command::new("grep").args(["-rqaF", bytes]).arg(dir).status();
+    grep.expect("grep runs").success()
+}
+
+#[tokio::test]
+async fn a_deleted_message_is_in_no_file_when_the_sink_hears_of_it() {
+    let (world, dir) = world().await;
+    let mut dice = Dice(1);
+    let owner = world.user().await;
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(world.session(owner).await);
+    }
+    let mut sent: Vec<(SessionId, MessageId, Vec<String>)> = Vec::new();
+    for n in 0..2_000 {
+        let session = sessions[dice.below(sessions.len())];
+        let bytes = [30, 200, 900, 5_000][dice.below(4)];
+        let marker = |n: usize, edit: usize| format!("<marker {n} {edit}>");
+        let content = |edit| format!("{0}{1}{0}", marker(n, edit), "x".repeat(bytes * (edit + 1)));
+        let file_url = Some(format!("https://example.org/{}", marker(n, 9)));
+        let draft = Draft { file_url, ..draft(&content(0)) };
+        let message = draft.id;
+        let mut pending = vec![world.submit(session, owner, Action::Send { draft }).await];
+        let mut markers = vec![marker(n, 0), marker(n, 9)];
+        for edit in 1..1 + dice.below(3) * dice.below(2) {
+            let edited = Action::Edit { message, content: content(edit) };
+            pending.push(world.submit(session, owner, edited).await);
+            markers.push(marker(n, edit));
+        }
+        sent.push((session, message, markers));
+        for pending in pending {
+            event(pending.await.unwrap());
+        }
+    }
+    let mut gone = Vec::new();
+    for _ in 0..200 {
+        let (session, message, markers) = sent.swap_remove(dice.below(sent.len()));
+        let last = &markers[markers.len() - 1];
+        assert!(is_in_the_files(&dir, last), "{last} is there before");
+        world.delete(session, owner, message).await;
+        for marker in markers {
+            assert!(!is_in_the_files(&dir, &marker), "{marker} is still there");
+            gone.push(marker);
+        }
+    }
+    for marker in gone {
+        assert!(!is_in_the_files(&dir, &marker), "{marker} has come back");
+    }
+}
+
+#[tokio::test]
+async fn a_purged_session_leaves_no_contents_and_its_neighbours_none_when_deleted() {
+    let (world, dir) = world().await;
+    let (purged, owner, _) = world.shared_session().await;
+    let kept = world.session(owner).await;
+    let mut neighbours = Vec::new();
+    for n in 0..600 {
+        let name = format!("<going {n}>");
+        let draft = Draft {
+            file_url: Some(format!("https://example.org/{name}")),
+            client_id: Some(name.clone()),
+            ..draft(&name.repeat(1 + n % 9 * 70))
+        };
+        let message = draft.id;
+        event(world.append(purged, owner, Action::Send { draft }).await);
+        if n % 5 == 0 {
+            let content = name.repeat(3);
+            event(world.append(purged, owner, Action::Edit { message, content }).await);
+        }
+        let neighbour = world.send(kept, owner, &format!("<staying {n}>").repeat(9)).await;
+        neighbours.push(neighbour.id);
+    }
+    event(world.append(purged, owner, Action::DeleteSession).await);
+    until("the session is purged", async || !is_in_the_files(&dir, "<going ")).await;
+    assert!(is_in_the_files(&dir, "<staying 7>"));
+    for (n, message) in neighbours.into_iter().enumerate().step_by(3) {
+        world.delete(kept, owner, message).await;
+        assert!(!is_in_the_files(&dir, &format!("<staying {n}>")));
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_a_running_store_is_whole_private_and_of_a_new_epoch() {
+    let (world, dir) = world().await;
+    let (session, owner, _) = world.shared_session().await;
+    let sent = world.send(session, owner, "kept").await;
+    let deleted = world.session(owner).await;
+    world.send(deleted, owner, "purged").await;
+    event(world.append(deleted, owner, Action::DeleteSession).await);
+    until("the session is purged", async || {
+        world.store.member_ids(deleted).await.unwrap().is_empty()
+    })
+    .await;
+    let epoch = world.store.epoch().await.unwrap();
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy.db");
+    let contents = backup::create(&dir, &copy).unwrap();
+    assert_eq!((contents.users, contents.sessions, contents.messages), (2, 1, 1));
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing else is left there");
+    assert_eq!(backup::verify(&copy).unwrap(), contents);
+    assert!(backup::create(&dir, &copy).is_err(), "nothing is overwritten");
+
+    world.send(session, owner, "after the copy").await;
+    let restored = elsewhere.path().join("restored");
+    assert_eq!(backup::restore(&copy, &restored).unwrap(), None);
+    let store = server(&restored, answering()).unwrap();
+    let new_epoch = store.epoch().await.unwrap();
+    assert_ne!(new_epoch, epoch);
+    assert_eq!(store.message(session, sent.id).await.unwrap(), Some(sent));
+    assert_eq!(store.access(session, owner).await.unwrap().unwrap().session.last_seq, 2);
+    store.close().await;
+    let store = server(&restored, answering()).unwrap();
+    assert_eq!(store.epoch().await.unwrap(), new_epoch, "the mark was taken away");
+    store.close().await;
+    assert_eq!(world.store.epoch().await.unwrap(), epoch);
+}
+
+#[tokio::test]
+async fn a_restored_store_replaces_the_old_one_which_is_kept() {
+    let (mut world, dir) = world().await;
+    let (session, owner, _) = world.shared_session().await;
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("copy.db");
+    backup::create(&dir, &copy).unwrap();
+    world.send(session, owner, "after the copy").await;
+    let said = backup::restore(&copy, &dir).unwrap_err().to_string();
+    assert!(said.contains("another server uses the data folder"), "{said}");
+    world.store.close().await;
+    let kept = backup::restore(&copy, &dir).unwrap().expect("there was one");
+    world.reopen().await;
+    assert_eq!(world.log(session).await.head, 1);
+    assert_eq!(world.send(session, owner, "again").await.seq, 2);
+    assert_eq!(backup::verify(&kept).unwrap().messages, 1);
+}
+
+#[test]
+fn a_damaged_or_foreign_file_is_no_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let foreign = dir.path().join("foreign.db");
+    Connection::open(&foreign).unwrap().execute("CREATE TABLE x (y)", []).unwrap();
+    let said = backup::verify(&foreign).unwrap_err().to_string();
+    assert!(said.contains("is no AssistDeck database"), "{said}");
+    assert!(backup::verify(&dir.path().join("nothing.db")).is_err());
+    assert!(backup::create(&dir.path().join("nowhere"), &dir.path().join("copy.db")).is_err());
+    assert!(backup::restore(&foreign, &dir.path().join("data")).is_err());
+
+    let data = dir.path().join("data");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        server(&data, answering()).unwrap().close().await;
+    });
+    let copy = dir.path().join("copy.db");
+    backup::create(&data, &copy).unwrap();
+    let mut bytes = fs::read(&copy).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0x55);
+    let damaged = dir.path().join("damaged.db");
+    fs::write(&damaged, bytes).unwrap();
+    assert!(backup::verify(&damaged).is_err());
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_acknowledges_nothing_and_the_store_works_again() {
+    let (world, dir) = world().await;
+    let (session, owner, _) = world.shared_session().await;
+    // Another process that does not let go of the file in time is a failure like any other.
+    let other = Connection::open(dir.join("assistdeck.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let send = Action::Send { draft: draft("x") };
+    let sent = world.append(session, owner, send).await;
+    assert!(matches!(sent, Err(Error::Unavailable(_))), "{sent:?}");
+    let made = world.store.create_session(SessionId::new(), owner, "x".into(), now()).await;
+    assert!(matches!(made, Err(Error::Unavailable(_))));
+    assert!(world.store.health().await.last_commit.is_err());
+    assert_eq!(world.log(session).await.head, 1, "reading goes on");
+
+    drop(other);
+    until("the store is healthy again without anybody's doing", async || {
+        world.store.health().await.last_commit.is_ok()
+    })
+    .await;
+    assert_eq!(world.send(session, owner, "y").await.seq, 2);
+    assert_eq!(world.told(session).len(), 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_acknowledges_nothing_loses_nothing_and_passes() {
+    let disk = match SmallDisk::mount() {
+        Ok(disk) => disk,
+        Err(why) => return eprintln!("not tested here: no small disk can be mounted ({why})"),
+    };
+    let store: Arc<dyn Store> = Arc::new(server(&disk.0.join("data"), answering()).unwrap());
+    let owner = UserId::new();
+    let new = assistdeck::store::NewAccount {
+        id: owner,
+        name: "n".into(),
+        email: "e@example.org".into(),
+        kind: protocol::UserKind::Human,
+        password_hash: None,
+        at: now(),
+    };
+    store.create_account(new).await.unwrap();
+    let session = SessionId::new();
+    store.create_session(session, owner, "x".into(), now()).await.unwrap();
+    let send = async || {
+        let action = Action::Send { draft: draft(&"x".repeat(60_000)) };
+        let permit = store.admit(60_000).await;
+        store.append(Append { session, actor: owner, at: now(), action }, permit).await.unwrap()
+    };
+    let filler = disk.0.join("filler");
+    for _ in 0..2 {
+        let mut sent = 0;
+        // As much of it as there is room for.
+        let _ = fs::write(&filler, vec![0; 5 << 20]);
+        let failure = loop {
+            match send().await {
+                Ok(_) => sent += 1,
+                Err(failure) => break failure,
+            }
+            assert!(sent < 10_000, "the disk is never full");
+        };
+        assert!(matches!(failure, Error::Unavailable(_)), "{failure:?}");
+        let head = store.access(session, owner).await.unwrap().unwrap().session.last_seq;
+        assert!(head >= sent);
+        fs::remove_file(&filler).unwrap();
+        until("there is room again", async || store.health().await.last_commit.is_ok()).await;
+        let again = event(send().await);
+        let head_now = store.access(session, owner).await.unwrap().unwrap().session.last_seq;
+        assert_eq!(again.seq, head_now);
+        assert!(again.seq > head);
+    }
+    store.close().await;
+}
+
+/// A disk of 16 MiB in memory, where one may be mounted.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount() -> Result<Self, String> {
+        let path = tempfile::tempdir().map_err(|error| error.to_string())?.keep();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=16m", "none"]).arg(&path);
+        match mount.output() {
+            Ok(done) if done.status.success() => Ok(Self(path)),
+            Ok(done) => Err(String::from_utf8_lossy(&done.stderr).trim().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}

@@ -40,7 +40,8 @@ pub async fn room_for_appends_is_bounded_and_comes_back(world: World) {
     assert!((&mut waiting).now_or_never().is_none());
     let permit = permits.pop().expect("there was room for one");
     let send = Action::Send { draft: draft("x") };
-    let append = assistdeck::store::Append { session, actor: owner, at: super::world::now(), action: send };
+    let append =
+        assistdeck::store::Append { session, actor: owner, at: super::world::now(), action: send };
     created(world.store.append(append, permit).await.unwrap());
     let granted = waiting.await;
     drop(granted);

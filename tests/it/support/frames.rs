@@ -50,6 +50,23 @@ impl RawSocket {
         Some((head[0] & 0xF, self.0.take(length).await?))
     }
 
+    /// Sends text frames in one piece, so that they are read together.
+    pub async fn texts(&mut self, texts: &[String]) {
+        let frames = texts.iter().flat_map(|text| masked(LAST | TEXT, text.as_bytes()));
+        self.0.send(frames.collect::<Vec<_>>()).await;
+    }
+
+    /// The next text frame, as JSON; pings are passed over.
+    pub async fn json(&mut self) -> serde_json::Value {
+        loop {
+            match self.next().await.expect("a frame comes") {
+                (TEXT, payload) => return serde_json::from_slice(&payload).expect("JSON"),
+                (PING, _) => {}
+                other => panic!("no text frame: {other:?}"),
+            }
+        }
+    }
+
     /// The code of the close frame; frames before it are dropped.
     pub async fn closed(&mut self) -> u16 {
         loop {
