@@ -67,12 +67,13 @@ CREATE TABLE sessions (
     last_live_seq INTEGER NOT NULL DEFAULT 0,
     member_count INTEGER NOT NULL DEFAULT 1,
     deleted_at INTEGER,
-    -- After the deletion: how far the messages are wiped, and whether all is done.
+    -- After the deletion: how far the messages are wiped; 1 when the contents are gone, 2 when
+    -- the members are too.
     purged_place INTEGER NOT NULL DEFAULT 0,
     purged INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
-CREATE INDEX sessions_to_purge ON sessions (num) WHERE deleted_at IS NOT NULL AND purged = 0;
+CREATE INDEX sessions_to_purge ON sessions (num) WHERE deleted_at IS NOT NULL AND purged < 2;
 
 CREATE TABLE members (
     session INTEGER NOT NULL REFERENCES sessions (num),

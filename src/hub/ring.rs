@@ -65,7 +65,7 @@ pub struct Ring {
 
 #[derive(Default)]
 struct State {
-    segments: VecDeque<Arc<Segment>>,
+    slots: VecDeque<Slot>,
     bytes: usize,
     /// The ring holds the events above this.
     floor: u64,
@@ -75,6 +75,13 @@ struct State {
     presence: Presence,
     /// Whether something was delivered since the last sweep.
     is_warm: bool,
+}
+
+/// A segment with what is asked of it most, so that a search touches no segment.
+struct Slot {
+    last: u64,
+    weight: usize,
+    segment: Arc<Segment>,
 }
 
 struct Follower {
@@ -117,16 +124,17 @@ impl Ring {
         if state.head != 0 && segment.last() <= state.head {
             return;
         }
-        if state.segments.is_empty() || segment.first() != state.head + 1 {
+        if state.slots.is_empty() || segment.first() != state.head + 1 {
             // The first, or after a jump: what is missing is in the store.
             state.clear();
             state.floor = segment.first() - 1;
         }
         state.head = segment.last();
         state.is_warm = true;
-        state.bytes += segment.weight();
-        state.segments.push_back(segment);
-        while state.bytes > RING_BYTES_MAX && state.segments.len() > 1 {
+        let weight = segment.weight();
+        state.bytes += weight;
+        state.slots.push_back(Slot { last: segment.last(), weight, segment });
+        while state.bytes > RING_BYTES_MAX && state.slots.len() > 1 {
             state.drop_oldest();
         }
     }
@@ -158,23 +166,22 @@ impl Ring {
     ) -> Taken {
         let mut state = lock(&self.state);
         let state = &mut *state;
-        let follower = &mut state.followers[key];
-        follower.dirty = false;
+        state.followers[key].dirty = false;
+        let follower = &state.followers[key];
         if after >= state.head {
             return Taken::Idle;
         }
         if after < state.floor {
             return Taken::Below;
         }
-        let start = state.segments.partition_point(|segment| segment.last() <= after);
         let (mut seq, mut bytes) = (after, 0);
-        for segment in state.segments.range(start..) {
+        for Slot { last, segment, .. } in state.slots.range(state.place_of(after)..) {
             if bytes >= bytes_max {
                 return Taken::Upto { seq, more: true };
             }
             let frames = segment.frames(follower.wire, seq);
             bytes += frames.len();
-            seq = segment.last();
+            seq = *last;
             if !frames.is_empty() {
                 out.push(frames);
             }
@@ -256,24 +263,33 @@ impl Ring {
     /// A ring to which nothing came for a whole round lets its frames go.
     pub(super) fn cool(&self) {
         let mut state = lock(&self.state);
-        if !std::mem::take(&mut state.is_warm) && !state.segments.is_empty() {
+        if !std::mem::take(&mut state.is_warm) && !state.slots.is_empty() {
             state.clear();
-            state.segments.shrink_to_fit();
+            state.slots.shrink_to_fit();
             state.floor = state.head;
         }
     }
 }
 
 impl State {
+    /// Where what comes behind `after` begins: nearly always in the last slot.
+    fn place_of(&self, after: u64) -> usize {
+        let newest = self.slots.len().saturating_sub(1);
+        match newest.checked_sub(1).map(|before| self.slots[before].last) {
+            Some(last) if last <= after => newest,
+            _ => self.slots.partition_point(|slot| slot.last <= after),
+        }
+    }
+
     fn clear(&mut self) {
-        self.segments.clear();
+        self.slots.clear();
         self.bytes = 0;
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.segments.pop_front() {
-            self.bytes -= oldest.weight();
-            self.floor = oldest.last();
+        if let Some(oldest) = self.slots.pop_front() {
+            self.bytes -= oldest.weight;
+            self.floor = oldest.last;
         }
     }
 
@@ -359,9 +375,9 @@ mod tests {
             f.push(seq..seq + 1);
         }
         let state = lock(&f.ring.state);
-        assert!(state.bytes <= RING_BYTES_MAX && state.segments.len() > 100);
-        assert_eq!(state.bytes, state.segments.iter().map(|s| s.weight()).sum::<usize>());
-        assert_eq!(state.segments[0].first(), state.floor + 1);
+        assert!(state.bytes <= RING_BYTES_MAX && state.slots.len() > 100);
+        assert_eq!(state.bytes, state.slots.iter().map(|slot| slot.weight).sum::<usize>());
+        assert_eq!(state.slots[0].segment.first(), state.floor + 1);
     }
 
     #[test]

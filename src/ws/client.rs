@@ -167,8 +167,9 @@ impl Client {
         (self.strikes > STRIKES_MAX).then_some(CloseCode::RateExceeded)
     }
 
-    /// Goes on with what was asked, and answers in order.
-    pub fn poll_pending(&mut self, context: &mut Context<'_>, out: &mut Vec<Bytes>) {
+    /// Goes on with what was asked, and answers in order. True: the token is another one now.
+    pub fn poll_pending(&mut self, context: &mut Context<'_>, out: &mut Vec<Bytes>) -> bool {
+        let expires = self.expires;
         for pending in &mut self.pending {
             if let Pending::Waiting(future) = pending {
                 if let Poll::Ready(answer) = future.as_mut().poll(context) {
@@ -183,6 +184,7 @@ impl Client {
         if self.pending.is_empty() && self.pending.capacity() > 0 {
             self.pending = VecDeque::new();
         }
+        self.expires != expires
     }
 
     fn apply(&mut self, answer: Answer, out: &mut Vec<Bytes>) {

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::UserId;
+use protocol::{Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::Result;
@@ -19,15 +19,21 @@ use crate::store::sqlite::place::{self, Num};
 
 /// Rows that one step of a purge wipes or removes.
 const PURGE_ROWS: i64 = 256;
-/// The session whose purge goes on.
-pub const NEXT_PURGE: &str = "SELECT num FROM sessions
-     WHERE deleted_at IS NOT NULL AND purged = 0 ORDER BY num LIMIT 1";
+/// The session whose purge goes on: (deleted before this its members go too)
+pub const NEXT_PURGE: &str = "SELECT num, purged FROM sessions
+     WHERE deleted_at IS NOT NULL AND purged < 2 AND (purged = 0 OR deleted_at < ?1)
+     ORDER BY num LIMIT 1";
+/// Whether there is anything to purge, now or later.
+const ANY_PURGE: &str =
+    "SELECT 1 FROM sessions WHERE deleted_at IS NOT NULL AND purged < 2 LIMIT 1";
 /// (session, first, last, limit)
 pub const NEXT_TO_WIPE: &str = "SELECT number, place, sender_id, client_id FROM messages
      WHERE place > (SELECT purged_place FROM sessions WHERE num = ?1)
        AND place BETWEEN ?2 AND ?3
      ORDER BY place LIMIT ?4";
 
+/// The members of a deleted session are known for so long: they are still to be told.
+const MEMBERS_KEPT: Duration = Duration::from_secs(60);
 /// Between two steps of a purge.
 const PURGE_INTERVAL: Duration = Duration::from_millis(20);
 /// After the last write the WAL is cut.
@@ -129,16 +135,29 @@ impl Chores {
 
     /// One step of the oldest purge.
     fn purge(&mut self, connection: &Connection, known: &mut Known) -> Result<()> {
-        let session: Option<Num> =
-            connection.prepare_cached(NEXT_PURGE)?.query_row([], |row| row.get(0)).optional()?;
-        let Some(session) = session else {
-            self.purge_at = None;
+        let now = Instant::now();
+        let members_until = Timestamp::now().0 - MEMBERS_KEPT.as_micros() as i64;
+        let next: Option<(Num, i64)> = connection
+            .prepare_cached(NEXT_PURGE)?
+            .query_row([members_until], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((session, purged)) = next else {
+            let some_later = connection.prepare_cached(ANY_PURGE)?.exists([])?;
+            self.purge_at = some_later.then_some(now + MEMBERS_KEPT / 4);
             return Ok(());
         };
         let transaction = connection.unchecked_transaction()?;
-        let finished = purge_step(&transaction, session, known)?;
+        let finished = if purged == 0 {
+            purge_contents(&transaction, session, known)?
+        } else {
+            purge_members(&transaction, session)?
+        };
+        if finished {
+            transaction
+                .prepare_cached("UPDATE sessions SET purged = purged + 1 WHERE num = ?1")?
+                .execute([session])?;
+        }
         transaction.commit()?;
-        let now = Instant::now();
         self.purge_at = Some(now + PURGE_INTERVAL);
         self.truncate_by.get_or_insert(now + TRUNCATE_INTERVAL);
         if finished {
@@ -148,29 +167,36 @@ impl Chores {
     }
 }
 
-/// Wipes or removes some rows of a deleted session; true when nothing is left to do.
-fn purge_step(connection: &Connection, session: Num, known: &mut Known) -> Result<bool> {
+/// Wipes or removes some contents of a deleted session; true when none are left.
+fn purge_contents(connection: &Connection, session: Num, known: &mut Known) -> Result<bool> {
     // Messages stay as rows without contents: see the schema for why none is ever removed.
     if wipe_messages(connection, session, known)? > 0 {
         return Ok(false);
     }
-    let mut removed = 0;
-    for sql in [
-        "DELETE FROM events WHERE place IN (
-             SELECT place FROM events WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)",
-        "DELETE FROM members WHERE session = ?1 >> 32 AND ?2 > 0 AND user_id IN (
-             SELECT user_id FROM members WHERE session = ?1 >> 32 LIMIT ?3)",
-    ] {
-        let range = params![place::start(session), place::end(session), PURGE_ROWS];
-        removed += connection.prepare_cached(sql)?.execute(range)?;
-    }
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM events WHERE place IN (
+                 SELECT place FROM events WHERE place BETWEEN ?1 AND ?2 LIMIT ?3)",
+        )?
+        .execute(params![place::start(session), place::end(session), PURGE_ROWS])?;
     if removed > 0 {
         return Ok(false);
     }
     connection
-        .prepare_cached("UPDATE sessions SET purged = 1, title = '' WHERE num = ?1")?
+        .prepare_cached("UPDATE sessions SET title = '' WHERE num = ?1")?
         .execute([session])?;
     Ok(true)
+}
+
+/// Removes some members of a deleted session; true when none are left.
+fn purge_members(connection: &Connection, session: Num) -> Result<bool> {
+    let removed = connection
+        .prepare_cached(
+            "DELETE FROM members WHERE session = ?1 AND user_id IN (
+                 SELECT user_id FROM members WHERE session = ?1 LIMIT ?2)",
+        )?
+        .execute(params![session, PURGE_ROWS])?;
+    Ok(removed == 0)
 }
 
 /// Wipes the next messages of a deleted session, and says how many.

@@ -16,7 +16,7 @@ const CHECKPOINT_PAGES: u32 = 4096;
 /// The writer's page cache: it holds the ends of all trees that are being written.
 const WRITER_CACHE_KIB: u32 = 65_536;
 /// A reader's page cache.
-const READER_CACHE_KIB: u32 = 512;
+const READER_CACHE_KIB: u32 = 8_192;
 /// Statements kept ready on each connection.
 const STATEMENTS_MAX: usize = 64;
 

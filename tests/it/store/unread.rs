@@ -84,7 +84,7 @@ pub async fn unread_counts_are_those_of_a_naive_model(mut world: World) {
             Model { head: 1, members: vec![(owner, 0), (participant, 1)], ..Model::default() };
         let mut guests = vec![world.user().await, world.user().await];
         for step in 0..250 {
-            act(&world, session, owner, &mut model, &mut guests, &mut dice).await;
+            act(&world, session, &mut model, &mut guests, &mut dice).await;
             if step % 60 == 59 {
                 world.reopen().await;
             }
@@ -105,11 +105,11 @@ pub async fn unread_counts_are_those_of_a_naive_model(mut world: World) {
 async fn act(
     world: &World,
     session: SessionId,
-    owner: UserId,
     model: &mut Model,
     guests: &mut Vec<UserId>,
     dice: &mut Dice,
 ) {
+    let (owner, _) = model.members[0];
     let (user, _) = model.members[dice.below(model.members.len())];
     match dice.below(12) {
         0..5 => {
