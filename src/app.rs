@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Auth;
 use crate::chat::{self, Chat, deliver};
 use crate::config::Config;
-use crate::hub::{self, Hub};
+use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
 use crate::store::{self, Store, sqlite};
@@ -71,7 +71,6 @@ impl App {
         let auth = Arc::new(Auth::new(store.clone(), &config.auth_settings()?));
         let delivery = tokio::spawn(deliver::run(chat.clone(), commits));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(hub::pulse::run(hub.clone(), stop.clone()));
         tasks.spawn(chat.clone().tend(stop.clone()));
         let following = auth.clone();
         let until = stop.clone();
@@ -105,4 +104,3 @@ impl Backend {
         }
     }
 }
-

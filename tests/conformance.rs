@@ -34,18 +34,10 @@ fn the_socket_layer_passes_the_autobahn_cases() {
     // Some cases send 16 MiB in one frame or 4 MiB in 65,536 fragments; the limits that the
     // server has otherwise are tests of their own.
     let server = Launch::echo(folder.path())
-        .args([
-            "--frame-bytes-max",
-            "33554432",
-            "--frame-fragments-max",
-            "1000000",
-        ])
+        .args(["--frame-bytes-max", "33554432", "--frame-fragments-max", "1000000"])
         .start();
     let mut runner = python("autobahn_cases.py");
-    runner
-        .arg("--suite")
-        .arg(tools().join("python"))
-        .arg(format!("{}/", server.url()));
+    runner.arg("--suite").arg(tools().join("python")).arg(format!("{}/", server.url()));
     run(runner, folder.path(), Duration::from_secs(300));
 }
 
@@ -70,10 +62,7 @@ fn the_example_of_the_specification_works_word_for_word() {
     // The example names localhost:8080, which is where the server listens when nobody says
     // otherwise. Where that port is taken, the runner replaces the authority and says so.
     let (server, url) = if is_free("127.0.0.1:8080") && is_free("[::1]:8080") {
-        (
-            Launch::serve_where_it_likes(folder.path()).start(),
-            "http://localhost:8080".to_owned(),
-        )
+        (Launch::serve_where_it_likes(folder.path()).start(), "http://localhost:8080".to_owned())
     } else {
         let server = Launch::serve(folder.path()).start();
         let url = server.url().to_owned();
@@ -128,11 +117,7 @@ fn run(mut command: Command, folder: &Path, seconds_max: Duration) {
     let file = File::create(&output).expect("the output file of the judge opens");
     let both = file.try_clone().expect("one file for both outputs");
     // A group of its own, so that what it started ends with it.
-    command
-        .stdin(Stdio::null())
-        .stdout(file)
-        .stderr(both)
-        .process_group(0);
+    command.stdin(Stdio::null()).stdout(file).stderr(both).process_group(0);
     let started = Instant::now();
     let child = command.spawn().unwrap_or_else(|error| {
         panic!("{command:?}: {error}; scripts/install-test-tools installs what is missing")

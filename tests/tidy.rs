@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINE_CHARS_MAX: usize = 100;
+const TEXT_LINE_CHARS_MAX: usize = 120;
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 const PARAMETERS_MAX: usize = 5;
@@ -153,7 +154,9 @@ fn files_and_lines_stay_within_a_screen() {
             faults.push(format!("{} has {lines} lines", source.path));
         }
         for (index, line) in source.text.lines().enumerate() {
-            if line.chars().count() > LINE_CHARS_MAX {
+            // A text is not torn for the margin's sake, within reason.
+            let bound = if line.contains('"') { TEXT_LINE_CHARS_MAX } else { LINE_CHARS_MAX };
+            if line.chars().count() > bound {
                 faults.push(format!("{}:{} is too long", source.path, index + 1));
             }
         }
@@ -229,8 +232,15 @@ fn the_map_shows_every_room() {
 #[test]
 fn what_the_readme_names_is_there() {
     for name in [
-        "README.md", "LICENSE", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md",
-        "docs/protocol.md", "docs/errors.md", "docs/operations.md", "docs/testing.md",
+        "README.md",
+        "LICENSE",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/protocol.md",
+        "docs/errors.md",
+        "docs/operations.md",
+        "docs/testing.md",
     ] {
         assert!(root().join(name).is_file(), "{name} is missing");
     }
@@ -244,9 +254,11 @@ fn what_the_readme_names_is_there() {
 /// Lines of code with their numbers, up to the tests at the end of the file.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let end = text.find("#[cfg(test)]").unwrap_or(text.len());
-    text[..end].lines().enumerate().map(|(index, line)| (index + 1, line.trim())).filter(
-        |(_, line)| !line.starts_with("//"),
-    )
+    text[..end]
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.trim()))
+        .filter(|(_, line)| !line.starts_with("//"))
 }
 
 fn declared(line: &str) -> Option<&str> {
@@ -269,9 +281,9 @@ fn functions(text: &str) -> Vec<Function> {
     for (start, line) in lines.iter().enumerate() {
         let Some(at) = line.find("fn ") else { continue };
         let before = line[..at].trim();
-        let is_head = before.split_whitespace().all(|word| {
-            ["pub", "pub(super)", "pub(crate)", "async", "const"].contains(&word)
-        });
+        let is_head = before
+            .split_whitespace()
+            .all(|word| ["pub", "pub(super)", "pub(crate)", "async", "const"].contains(&word));
         if !is_head || line.trim_end().ends_with(';') {
             continue;
         }

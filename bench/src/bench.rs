@@ -57,9 +57,7 @@ pub fn run(options: Run) -> Result<bool> {
     fs::create_dir_all(&bench.options.work_dir)?;
     bench.warn();
     for workload in bench.options.workloads() {
-        workload
-            .run(&mut bench)
-            .with_context(|| format!("workload {workload:?}"))?;
+        workload.run(&mut bench).with_context(|| format!("workload {workload:?}"))?;
     }
     let _ = fs::remove_dir_all(bench.options.work_dir.join("data"));
     println!("{}", bench.report.table());
@@ -79,12 +77,7 @@ impl Bench {
 
     /// An empty directory for the data of `target` in a workload.
     pub fn fresh_dir(&self, workload: &str, target: &Target) -> Result<PathBuf> {
-        let dir = self
-            .options
-            .work_dir
-            .join("data")
-            .join(workload)
-            .join(target.slug());
+        let dir = self.options.work_dir.join("data").join(workload).join(target.slug());
         match fs::remove_dir_all(&dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => fs::create_dir_all(&dir)?,
@@ -96,33 +89,18 @@ impl Bench {
         let data_dir = self.fresh_dir(workload, target)?;
         let running = target.start(self.options.cores(), &data_dir)?;
         let world = World::build(target, &running, shape)?;
-        Ok(Stage {
-            target: target.clone(),
-            running,
-            world,
-            data_dir,
-            others: 0.0,
-        })
+        Ok(Stage { target: target.clone(), running, world, data_dir, others: 0.0 })
     }
 
     pub fn stages(&self, workload: &str, targets: &[Target], shape: Shape) -> Result<Vec<Stage>> {
-        self.say(&format!(
-            "{workload}: {} sessions of {}",
-            shape.sessions, shape.members
-        ));
-        targets
-            .iter()
-            .map(|target| self.stage(workload, target, shape))
-            .collect()
+        self.say(&format!("{workload}: {} sessions of {}", shape.sessions, shape.members));
+        targets.iter().map(|target| self.stage(workload, target, shape)).collect()
     }
 
     /// As many connections as the limit on open files allows.
     pub fn clip(&self, wanted: usize) -> usize {
         if wanted > self.connections_max {
-            self.say(&format!(
-                "only {} of {wanted}: open files",
-                self.connections_max
-            ));
+            self.say(&format!("only {} of {wanted}: open files", self.connections_max));
         }
         wanted.min(self.connections_max)
     }
@@ -146,10 +124,7 @@ impl Bench {
 
     /// Adds one measure of all programs, compared to the first of them that is a limit.
     pub fn add(&mut self, measure: Measure, entries: Vec<Entry>) {
-        let limit = entries
-            .iter()
-            .find(|entry| entry.is_limit)
-            .map(|entry| entry.runs.median());
+        let limit = entries.iter().find(|entry| entry.is_limit).map(|entry| entry.runs.median());
         self.report.add(measure, limit, entries);
     }
 
@@ -168,11 +143,8 @@ impl Bench {
         let Some(path) = &self.options.json else {
             return Ok(());
         };
-        let file = File {
-            machine: Machine::here(),
-            options: &self.options,
-            rows: &self.report.rows,
-        };
+        let file =
+            File { machine: Machine::here(), options: &self.options, rows: &self.report.rows };
         write_json_file(path, &file)
     }
 }
@@ -185,13 +157,7 @@ fn write_json_file(path: &Path, file: &File<'_>) -> Result<()> {
 impl Stage {
     pub fn entry(&self, runs: Runs, faults: Option<Faults>) -> Entry {
         let (target, is_limit) = (self.target.name.clone(), self.target.is_limit());
-        Entry {
-            target,
-            is_limit,
-            runs,
-            faults,
-            others: self.others,
-        }
+        Entry { target, is_limit, runs, faults, others: self.others }
     }
 
     pub fn meter(&self, bench: &Bench) -> Result<Meter> {
@@ -204,9 +170,7 @@ impl Stage {
         self.others = self.others.max(reading.others);
         if reading.driver_share() > DRIVER_MAX {
             let name = &self.target.name;
-            bench.say(&format!(
-                "{name}: the load generator is busy, the rate may be its own"
-            ));
+            bench.say(&format!("{name}: the load generator is busy, the rate may be its own"));
         }
         Ok(reading)
     }
@@ -229,16 +193,11 @@ struct Machine {
 impl Machine {
     fn here() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let name = cpuinfo
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"));
+        let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
             cores: process::cores(),
-            cpu: name
-                .unwrap_or("")
-                .trim_start_matches([' ', '\t', ':'])
-                .to_owned(),
+            cpu: name.unwrap_or("").trim_start_matches([' ', '\t', ':']).to_owned(),
             kernel: kernel.trim().to_owned(),
         }
     }

@@ -60,20 +60,9 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Head>> {
     if bytes.len() < end {
         return Ok(None);
     }
-    let key = masked.then(|| {
-        [
-            bytes[key_at],
-            bytes[key_at + 1],
-            bytes[key_at + 2],
-            bytes[key_at + 3],
-        ]
-    });
-    Ok(Some(Head {
-        opcode: first & 0x0f,
-        key,
-        start,
-        end,
-    }))
+    let key =
+        masked.then(|| [bytes[key_at], bytes[key_at + 1], bytes[key_at + 2], bytes[key_at + 3]]);
+    Ok(Some(Head { opcode: first & 0x0f, key, start, end }))
 }
 
 /// Applies `key` in place: masks what is plain, unmasks what is masked.
@@ -145,9 +134,8 @@ mod tests {
     fn a_client_frame_comes_back_as_it_was_at_every_length_form() {
         let mut keys = Keys::new(7);
         for length in [0, 1, 7, 8, 9, 125, 126, 127, 200, 65_535, 65_536, 70_001] {
-            let payload: Vec<u8> = (0..length)
-                .map(|i| u8::try_from(i % 251).expect("<251"))
-                .collect();
+            let payload: Vec<u8> =
+                (0..length).map(|i| u8::try_from(i % 251).expect("<251")).collect();
             let mut bytes = Vec::new();
             put_client(&mut bytes, TEXT, &payload, keys.next());
             let head = parse(&bytes).expect("valid").expect("whole");
@@ -165,10 +153,7 @@ mod tests {
             for cut in 0..bytes.len().min(20) {
                 assert_eq!(parse(&bytes[..cut]).expect("valid so far"), None);
             }
-            assert_eq!(
-                parse(&bytes[..bytes.len() - 1]).expect("valid so far"),
-                None
-            );
+            assert_eq!(parse(&bytes[..bytes.len() - 1]).expect("valid so far"), None);
             let head = parse(&bytes).expect("valid").expect("whole");
             assert_eq!((head.end - head.start, head.key), (length + 4, None));
         }

@@ -31,26 +31,15 @@ pub struct Measure {
 
 impl Measure {
     const fn told(workload: &'static str, name: &'static str, better: Better) -> Self {
-        Self {
-            workload,
-            name,
-            better,
-            marks: None,
-        }
+        Self { workload, name, better, marks: None }
     }
 
     const fn value(self, reach: f64, aim: f64) -> Self {
-        Self {
-            marks: Some((Mark::Value(reach), Mark::Value(aim))),
-            ..self
-        }
+        Self { marks: Some((Mark::Value(reach), Mark::Value(aim))), ..self }
     }
 
     const fn of_limit(self, reach: f64, aim: f64) -> Self {
-        Self {
-            marks: Some((Mark::OfLimit(reach), Mark::OfLimit(aim))),
-            ..self
-        }
+        Self { marks: Some((Mark::OfLimit(reach), Mark::OfLimit(aim))), ..self }
     }
 }
 
@@ -102,11 +91,8 @@ pub const W2: FanoutMeasures = fanout(
     Measure::told("w2", "deliveries/s", Better::Higher).value(250e3, 380e3),
     (2.5, 2.1),
 );
-pub const W3: FanoutMeasures = fanout(
-    "w3",
-    Measure::told("w3", "messages/s", Better::Higher).value(20e3, 40e3),
-    (8.0, 5.0),
-);
+pub const W3: FanoutMeasures =
+    fanout("w3", Measure::told("w3", "messages/s", Better::Higher).value(20e3, 40e3), (8.0, 5.0));
 
 pub const LATENCY_P50: Measure =
     Measure::told("latency", "p50 µs", Better::Lower).of_limit(1.3, 1.1);

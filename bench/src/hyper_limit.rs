@@ -18,9 +18,7 @@ use tokio::net::TcpListener;
 
 /// Runs until it is killed. The address is printed as a banner.
 pub fn run(listen: SocketAddr, body_bytes: usize) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(serve(listen, Bytes::from(vec![b'x'; body_bytes])))
 }
 

@@ -37,11 +37,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let done = match Options::parse().command {
         Command::Run(options) => bench::run(options),
-        Command::Limit {
-            listen,
-            data_dir,
-            flush,
-        } => limit::run(listen, &data_dir, flush == Flush::On).map(|()| true),
+        Command::Limit { listen, data_dir, flush } => {
+            limit::run(listen, &data_dir, flush == Flush::On).map(|()| true)
+        }
         Command::Hyper { listen, body_bytes } => serve_hyper(listen, body_bytes),
     };
     match done {

@@ -54,12 +54,7 @@ impl Meter {
         let busy = busy_ms(self.cores)? - self.busy_ms;
         let seconds = self.since.elapsed().as_secs_f64();
         let others = share(busy - server_ms - driver_ms, seconds, self.cores);
-        Ok(Reading {
-            seconds,
-            server_ms,
-            driver_ms,
-            others,
-        })
+        Ok(Reading { seconds, server_ms, driver_ms, others })
     }
 }
 
@@ -75,11 +70,7 @@ fn share(ms: f64, seconds: f64, cores: Cores) -> f64 {
 }
 
 fn busy_ms(cores: Cores) -> Result<f64> {
-    cores
-        .list()
-        .iter()
-        .map(|core| process::core_busy_ms(*core))
-        .sum()
+    cores.list().iter().map(|core| process::core_busy_ms(*core)).sum()
 }
 
 /// The others' share of the cores just now, while the calling program waits.
@@ -88,11 +79,7 @@ pub fn sample(cores: Cores) -> Result<f64> {
     let (busy, since) = (busy_ms(cores)?, Instant::now());
     std::thread::sleep(SAMPLE);
     let own = process::cpu_ms(std::process::id())? - own;
-    Ok(share(
-        busy_ms(cores)? - busy - own,
-        since.elapsed().as_secs_f64(),
-        cores,
-    ))
+    Ok(share(busy_ms(cores)? - busy - own, since.elapsed().as_secs_f64(), cores))
 }
 
 /// Waits until nobody else uses the cores, `limit` at most; whether it became quiet.

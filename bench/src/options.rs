@@ -96,18 +96,9 @@ pub struct Run {
 impl Run {
     pub fn check(&self) -> Result<()> {
         ensure!(self.runs > 0, "--runs must be 1 at least");
-        ensure!(
-            self.seconds > 0.0 && self.seconds <= 600.0,
-            "--seconds: above 0, 600 at most"
-        );
-        ensure!(
-            (0.0..=3600.0).contains(&self.wait_quiet),
-            "--wait-quiet: 0 to 3600"
-        );
-        ensure!(
-            self.warmup >= 0.0 && self.warmup <= 60.0,
-            "--warmup: 0 to 60"
-        );
+        ensure!(self.seconds > 0.0 && self.seconds <= 600.0, "--seconds: above 0, 600 at most");
+        ensure!((0.0..=3600.0).contains(&self.wait_quiet), "--wait-quiet: 0 to 3600");
+        ensure!(self.warmup >= 0.0 && self.warmup <= 60.0, "--warmup: 0 to 60");
         Ok(())
     }
 
@@ -120,10 +111,7 @@ impl Run {
     }
 
     pub fn cores(&self) -> Cores {
-        Cores {
-            server: self.server_core,
-            driver: self.driver_core,
-        }
+        Cores { server: self.server_core, driver: self.driver_core }
     }
 
     pub fn workloads(&self) -> Vec<Workload> {
@@ -155,10 +143,7 @@ impl Run {
             }
             let binary = PathBuf::from(path);
             ensure!(binary.exists(), "{path} is not there");
-            servers.push(Target {
-                name: name.to_owned(),
-                program: Program::AssistDeck { binary },
-            });
+            servers.push(Target { name: name.to_owned(), program: Program::AssistDeck { binary } });
         }
         Ok(servers)
     }

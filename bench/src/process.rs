@@ -41,10 +41,7 @@ fn busy_ticks(line: &str, name: &str) -> Option<u64> {
     if fields.next() != Some(name) {
         return None;
     }
-    let ticks: Vec<u64> = fields
-        .take(8)
-        .map_while(|field| field.parse().ok())
-        .collect();
+    let ticks: Vec<u64> = fields.take(8).map_while(|field| field.parse().ok()).collect();
     match ticks.as_slice() {
         [user, nice, system, _idle, _iowait, rest @ ..] => {
             Some(user + nice + system + rest.iter().sum::<u64>())
@@ -57,9 +54,7 @@ fn busy_ticks(line: &str, name: &str) -> Option<u64> {
 pub fn rss_bytes(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line
-        .and_then(|rest| rest.trim().strip_suffix(" kB"))
-        .context("no VmRSS")?;
+    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")).context("no VmRSS")?;
     Ok(kib.trim().parse::<u64>()? * 1024)
 }
 
@@ -75,30 +70,20 @@ pub fn pin(core: usize) -> Result<()> {
 }
 
 pub fn cores() -> usize {
-    fs::read_to_string("/proc/cpuinfo").map_or(1, |text| {
-        text.lines()
-            .filter(|line| line.starts_with("processor"))
-            .count()
-            .max(1)
-    })
+    fs::read_to_string("/proc/cpuinfo")
+        .map_or(1, |text| text.lines().filter(|line| line.starts_with("processor")).count().max(1))
 }
 
 /// Raises the limit on open files as far as it goes (children inherit it) and says how far.
 pub fn raise_files(wanted: u64) -> u64 {
     let now = getrlimit(Resource::Nofile);
     let hard = now.maximum.unwrap_or(u64::MAX);
-    let raised = |maximum: u64| Rlimit {
-        current: Some(maximum),
-        maximum: Some(maximum),
-    };
+    let raised = |maximum: u64| Rlimit { current: Some(maximum), maximum: Some(maximum) };
     if hard < wanted && setrlimit(Resource::Nofile, raised(wanted)).is_ok() {
         return wanted;
     }
     let soft = hard.min(wanted);
-    let kept = Rlimit {
-        current: Some(soft),
-        maximum: now.maximum,
-    };
+    let kept = Rlimit { current: Some(soft), maximum: now.maximum };
     match setrlimit(Resource::Nofile, kept) {
         Ok(()) => soft,
         Err(_) => now.current.unwrap_or(soft),

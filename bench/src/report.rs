@@ -52,9 +52,7 @@ impl Report {
                 target: entry.target,
                 value,
                 limit,
-                ratio: limit
-                    .filter(|limit| *limit > 0.0)
-                    .map(|limit| value / limit),
+                ratio: limit.filter(|limit| *limit > 0.0).map(|limit| value / limit),
                 verdict: match verdict(&measure, value, limit) {
                     "" => String::new(),
                     _ if entry.is_limit => String::new(),
@@ -97,11 +95,7 @@ impl Report {
             workload = &line[0];
             for (column, cell) in line.iter().enumerate() {
                 let gap = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
-                let (before, after) = if column < LEFT {
-                    ("", gap.as_str())
-                } else {
-                    (&*gap, "")
-                };
+                let (before, after) = if column < LEFT { ("", gap.as_str()) } else { (&*gap, "") };
                 let _ = write!(text, "{before}{cell}{after}  ");
             }
             text.truncate(text.trim_end().len());
@@ -128,10 +122,7 @@ fn verdict(measure: &Measure, value: f64, limit: Option<f64>) -> &'static str {
     let (Some(reach), Some(aim)) = (reach.resolve(limit), aim.resolve(limit)) else {
         return "";
     };
-    match (
-        measure.better.met(value, aim),
-        measure.better.met(value, reach),
-    ) {
+    match (measure.better.met(value, aim), measure.better.met(value, reach)) {
         (true, _) => "aim",
         (false, true) => "reach",
         (false, false) => "MISSED",
@@ -150,8 +141,7 @@ impl Row {
             number(self.value),
             number(self.runs.lowest()),
             number(self.runs.highest()),
-            self.ratio
-                .map_or(String::new(), |ratio| format!("{ratio:.2}")),
+            self.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")),
             mark(marks.and_then(|(reach, _)| reach.resolve(self.limit))),
             mark(marks.and_then(|(_, aim)| aim.resolve(self.limit))),
             self.verdict.clone(),
@@ -189,13 +179,7 @@ mod tests {
     fn entry(is_limit: bool, values: &[f64]) -> Entry {
         let runs = values.iter().copied().collect();
         let faults = Some(Faults::default());
-        Entry {
-            target: "x".to_owned(),
-            is_limit,
-            runs,
-            faults,
-            others: 0.0,
-        }
+        Entry { target: "x".to_owned(), is_limit, runs, faults, others: 0.0 }
     }
 
     #[test]
@@ -209,24 +193,12 @@ mod tests {
     #[test]
     fn faults_that_several_rows_tell_count_once() {
         let mut report = Report::default();
-        let lost = Faults {
-            lost: 3,
-            ..Faults::default()
-        };
+        let lost = Faults { lost: 3, ..Faults::default() };
         for measure in [goals::W1.rate, goals::W1.cpu, goals::W2.rate] {
-            let faulty = Entry {
-                faults: Some(lost),
-                ..entry(false, &[1.0])
-            };
+            let faulty = Entry { faults: Some(lost), ..entry(false, &[1.0]) };
             report.add(measure, None, vec![faulty]);
         }
-        assert_eq!(
-            report.faults(),
-            Faults {
-                lost: 6,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(report.faults(), Faults { lost: 6, ..Faults::default() });
     }
 
     #[test]
@@ -240,10 +212,7 @@ mod tests {
         assert_eq!(verdicts, ["", "aim", "", "reach", "", "MISSED"]);
         assert_eq!(report.rows[1].ratio, Some(1.05));
         assert_eq!(report.table().lines().count(), 8);
-        let disturbed = Entry {
-            others: 0.4,
-            ..entry(false, &[105.0])
-        };
+        let disturbed = Entry { others: 0.4, ..entry(false, &[105.0]) };
         report.add(goals::LATENCY_P50, Some(100.0), vec![disturbed]);
         assert_eq!(report.rows[6].verdict, "aim?");
     }

@@ -31,10 +31,7 @@ impl Client {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIME_LIMIT))?;
-        Ok(Self {
-            addr,
-            stream: BufReader::new(stream),
-        })
+        Ok(Self { addr, stream: BufReader::new(stream) })
     }
 
     /// One call that must be answered with `status`.
@@ -42,20 +39,14 @@ impl Client {
         let answer = self.call(request)?;
         if answer.status != status {
             let text = String::from_utf8_lossy(&answer.body);
-            bail!(
-                "{} {}: {} {text}",
-                request.method,
-                request.path,
-                answer.status
-            );
+            bail!("{} {}: {} {text}", request.method, request.path, answer.status);
         }
         serde_json::from_slice(&answer.body).context("the body is not JSON")
     }
 
     pub fn call(&mut self, request: &Request) -> Result<Answer> {
         self.stream.get_mut().write_all(&request.bytes(self.addr))?;
-        self.read_answer()
-            .with_context(|| format!("{} {}", request.method, request.path))
+        self.read_answer().with_context(|| format!("{} {}", request.method, request.path))
     }
 
     fn read_answer(&mut self) -> Result<Answer> {
@@ -69,10 +60,7 @@ impl Client {
                 break;
             }
             let (name, value) = line.split_once(':').context("a header without a colon")?;
-            ensure!(
-                !name.eq_ignore_ascii_case("transfer-encoding"),
-                "a chunked answer"
-            );
+            ensure!(!name.eq_ignore_ascii_case("transfer-encoding"), "a chunked answer");
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.trim().parse()?;
             }
@@ -84,10 +72,7 @@ impl Client {
 
     fn read_line(&mut self) -> Result<String> {
         let mut line = String::new();
-        ensure!(
-            self.stream.read_line(&mut line)? > 0,
-            "the server closed the connection"
-        );
+        ensure!(self.stream.read_line(&mut line)? > 0, "the server closed the connection");
         Ok(line.trim_end().to_owned())
     }
 }
@@ -102,21 +87,11 @@ pub struct Request {
 
 impl Request {
     pub fn get(path: impl Into<String>) -> Self {
-        Self {
-            method: "GET",
-            path: path.into(),
-            token: None,
-            body: None,
-        }
+        Self { method: "GET", path: path.into(), token: None, body: None }
     }
 
     pub fn post(path: impl Into<String>, body: Value) -> Self {
-        Self {
-            method: "POST",
-            path: path.into(),
-            token: None,
-            body: Some(body),
-        }
+        Self { method: "POST", path: path.into(), token: None, body: Some(body) }
     }
 
     pub fn by(mut self, token: &str) -> Self {
@@ -155,10 +130,7 @@ where
             .map(|share| {
                 scope.spawn(move || {
                     let mut client = Client::connect(addr)?;
-                    share
-                        .iter()
-                        .map(|item| work(&mut client, item))
-                        .collect::<Result<Vec<R>>>()
+                    share.iter().map(|item| work(&mut client, item)).collect::<Result<Vec<R>>>()
                 })
             })
             .collect();

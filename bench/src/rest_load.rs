@@ -42,24 +42,13 @@ impl RestLoad {
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
             let mut stream = TcpStream::from_std(stream);
-            poll.registry()
-                .register(&mut stream, Token(at), Interest::READABLE)?;
-            lanes.push(Lane {
-                stream,
-                request,
-                head: Vec::new(),
-                body_left: None,
-            });
+            poll.registry().register(&mut stream, Token(at), Interest::READABLE)?;
+            lanes.push(Lane { stream, request, head: Vec::new(), body_left: None });
         }
         for lane in &mut lanes {
             lane.ask()?;
         }
-        Ok(Self {
-            poll,
-            lanes,
-            length: Finder::new(b"content-length:"),
-            answered: 0,
-        })
+        Ok(Self { poll, lanes, length: Finder::new(b"content-length:"), answered: 0 })
     }
 
     pub fn run_for(&mut self, time: Duration) -> Result<()> {
@@ -83,10 +72,7 @@ impl RestLoad {
 impl Lane {
     fn ask(&mut self) -> Result<()> {
         let written = self.stream.write(&self.request).context("asking")?;
-        ensure!(
-            written == self.request.len(),
-            "a socket that can't take one request"
-        );
+        ensure!(written == self.request.len(), "a socket that can't take one request");
         Ok(())
     }
 
@@ -132,21 +118,10 @@ impl Lane {
 }
 
 fn body_bytes(head: &mut [u8], length: &Finder<'_>) -> Result<usize> {
-    ensure!(
-        head.starts_with(b"HTTP/1.1 200"),
-        "refused: {}",
-        String::from_utf8_lossy(head)
-    );
+    ensure!(head.starts_with(b"HTTP/1.1 200"), "refused: {}", String::from_utf8_lossy(head));
     head.make_ascii_lowercase();
-    let at = length
-        .find(head)
-        .context("an answer without Content-Length")?;
-    let value = head[at..]
-        .split(|byte| *byte == b'\r')
-        .next()
-        .unwrap_or_default();
-    let (_, number) = std::str::from_utf8(value)?
-        .split_once(':')
-        .context("a header")?;
+    let at = length.find(head).context("an answer without Content-Length")?;
+    let value = head[at..].split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let (_, number) = std::str::from_utf8(value)?.split_once(':').context("a header")?;
     Ok(number.trim().parse()?)
 }

@@ -50,11 +50,7 @@ pub struct Cores {
 impl Cores {
     /// Both, or the one that is there twice.
     pub fn list(self) -> Vec<usize> {
-        if self.server == self.driver {
-            vec![self.server]
-        } else {
-            vec![self.server, self.driver]
-        }
+        if self.server == self.driver { vec![self.server] } else { vec![self.server, self.driver] }
     }
 }
 
@@ -69,17 +65,11 @@ impl Target {
     /// Every limit program: the same that everything else is compared to.
     pub fn limit(flush: bool) -> Self {
         let name = if flush { "limit" } else { "limit, no flush" };
-        Self {
-            name: name.to_owned(),
-            program: Program::Limit { flush },
-        }
+        Self { name: name.to_owned(), program: Program::Limit { flush } }
     }
 
     pub fn hyper(body_bytes: usize) -> Self {
-        Self {
-            name: "bare hyper".to_owned(),
-            program: Program::Hyper { body_bytes },
-        }
+        Self { name: "bare hyper".to_owned(), program: Program::Hyper { body_bytes } }
     }
 
     pub fn is_limit(&self) -> bool {
@@ -88,10 +78,7 @@ impl Target {
 
     /// A word that can stand in a path.
     pub fn slug(&self) -> String {
-        self.name
-            .chars()
-            .map(|c| if c.is_alphanumeric() { c } else { '-' })
-            .collect()
+        self.name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect()
     }
 
     /// Starts it on a free port and waits for the banner.
@@ -101,15 +88,9 @@ impl Target {
         let address = banner.recv_timeout(START_LIMIT).with_context(|| {
             let log = fs::read_to_string(data_dir.join("server.log")).unwrap_or_default();
             let tail: Vec<&str> = log.lines().rev().take(5).collect();
-            format!(
-                "{} printed no line with http://:\n{}",
-                self.name,
-                tail.join("\n")
-            )
+            format!("{} printed no line with http://:\n{}", self.name, tail.join("\n"))
         })?;
-        running.addr = address
-            .parse()
-            .with_context(|| format!("{address:?} is no address"))?;
+        running.addr = address.parse().with_context(|| format!("{address:?} is no address"))?;
         Ok(running)
     }
 
@@ -132,24 +113,14 @@ impl Target {
         fs::create_dir_all(data_dir)?;
         let mut command = self.command(&listen.to_string(), data_dir)?;
         let log = File::create(data_dir.join("server.log"))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         process::pin(cores.server)?;
         let started_at = Instant::now();
         let child = command.spawn();
         process::pin(cores.driver)?;
         let mut child = child.with_context(|| format!("can't run {command:?}"))?;
         let banner = read_banner(child.stdout.take().context("standard output is piped")?);
-        Ok((
-            Running {
-                child,
-                addr: listen,
-                started_at,
-            },
-            banner,
-        ))
+        Ok((Running { child, addr: listen, started_at }, banner))
     }
 
     fn command(&self, listen: &str, data_dir: &Path) -> Result<Command> {
@@ -165,9 +136,7 @@ impl Target {
                     }
                 }
                 command.env("ASSISTDECK_JWT_SECRET", token::SECRET);
-                command
-                    .args(["serve", "--listen", listen, "--data-dir"])
-                    .arg(data_dir)
+                command.args(["serve", "--listen", listen, "--data-dir"]).arg(data_dir)
             }
             Program::Limit { flush } => {
                 let flush = if *flush { "on" } else { "off" };
@@ -185,12 +154,7 @@ impl Target {
 
 /// Settings of the measured server that an experiment may give through the environment.
 fn is_for_server(name: &str) -> bool {
-    ![
-        "ASSISTDECK_LISTEN",
-        "ASSISTDECK_DATA_DIR",
-        "ASSISTDECK_JWT_SECRET",
-    ]
-    .contains(&name)
+    !["ASSISTDECK_LISTEN", "ASSISTDECK_DATA_DIR", "ASSISTDECK_JWT_SECRET"].contains(&name)
 }
 
 /// The address in the first line that holds `http://`. The pipe is read to its end in the
@@ -200,9 +164,7 @@ fn read_banner(stdout: ChildStdout) -> Receiver<String> {
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some((_, rest)) = line.split_once("http://") {
-                let end = rest
-                    .find(|c: char| c == '/' || c.is_whitespace())
-                    .unwrap_or(rest.len());
+                let end = rest.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(rest.len());
                 // Only the first is wanted; later ones find nobody, which is right.
                 let _ = sender.try_send(rest[..end].to_owned());
             }

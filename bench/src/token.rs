@@ -20,9 +20,7 @@ const LIFE_SECONDS: u64 = 24 * 3600;
 
 /// A token for the user `id`, who need not exist yet.
 pub fn sign(id: Uuid) -> Result<String> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .context("a clock before 1970")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
     let claims = format!(
         r#"{{"sub":"{id}","email":"{}@bench.test","name":"Bench","iat":{},"exp":{}}}"#,
         id.simple(),
@@ -33,11 +31,7 @@ pub fn sign(id: Uuid) -> Result<String> {
 }
 
 fn sign_claims(claims: &str, secret: &str) -> Result<String> {
-    let body = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(HEADER),
-        URL_SAFE_NO_PAD.encode(claims)
-    );
+    let body = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(claims));
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
     mac.update(body.as_bytes());
     let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());

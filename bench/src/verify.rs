@@ -46,12 +46,7 @@ impl Ledger {
 
     /// The next number must be `last + 1`.
     pub fn new(last: u64) -> Self {
-        Self {
-            last,
-            holes: Vec::new(),
-            doubled: 0,
-            out_of_order: 0,
-        }
+        Self { last, holes: Vec::new(), doubled: 0, out_of_order: 0 }
     }
 
     pub fn last(&self) -> u64 {
@@ -109,19 +104,13 @@ pub struct Field {
 impl Field {
     /// `needle` is the key with its quotes and colon, and the value's quote if it has one.
     pub fn new(needle: &'static str) -> Self {
-        Self {
-            needle: needle.as_bytes(),
-            finder: Finder::new(needle),
-            hint: 0,
-        }
+        Self { needle: needle.as_bytes(), finder: Finder::new(needle), hint: 0 }
     }
 
     /// The bytes from the value on.
     #[inline]
     pub fn value<'a>(&mut self, payload: &'a [u8]) -> Option<&'a [u8]> {
-        let there = payload
-            .get(self.hint..)
-            .is_some_and(|rest| rest.starts_with(self.needle));
+        let there = payload.get(self.hint..).is_some_and(|rest| rest.starts_with(self.needle));
         if !there {
             self.hint = self.finder.find(payload)?;
         }
@@ -165,91 +154,36 @@ mod tests {
 
     #[test]
     fn a_planted_hole_is_found() {
-        assert_eq!(
-            account(&[5, 8, 9], 9),
-            Faults {
-                lost: 2,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(account(&[5, 8, 9], 9), Faults { lost: 2, ..Faults::default() });
     }
 
     #[test]
     fn a_missing_first_and_a_missing_tail_are_found() {
-        assert_eq!(
-            account(&[6, 7], 7),
-            Faults {
-                lost: 1,
-                ..Faults::default()
-            }
-        );
-        assert_eq!(
-            account(&[5, 6], 9),
-            Faults {
-                lost: 3,
-                ..Faults::default()
-            }
-        );
-        assert_eq!(
-            account(&[], 6),
-            Faults {
-                lost: 2,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(account(&[6, 7], 7), Faults { lost: 1, ..Faults::default() });
+        assert_eq!(account(&[5, 6], 9), Faults { lost: 3, ..Faults::default() });
+        assert_eq!(account(&[], 6), Faults { lost: 2, ..Faults::default() });
     }
 
     #[test]
     fn a_planted_double_is_found() {
-        assert_eq!(
-            account(&[5, 6, 6, 7], 7),
-            Faults {
-                doubled: 1,
-                ..Faults::default()
-            }
-        );
-        assert_eq!(
-            account(&[5, 6, 7, 5], 7),
-            Faults {
-                doubled: 1,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(account(&[5, 6, 6, 7], 7), Faults { doubled: 1, ..Faults::default() });
+        assert_eq!(account(&[5, 6, 7, 5], 7), Faults { doubled: 1, ..Faults::default() });
     }
 
     #[test]
     fn a_late_number_is_out_of_order_and_not_lost() {
-        assert_eq!(
-            account(&[5, 7, 6, 8], 8),
-            Faults {
-                out_of_order: 1,
-                ..Faults::default()
-            }
-        );
-        let twice_late = Faults {
-            out_of_order: 1,
-            doubled: 1,
-            ..Faults::default()
-        };
+        assert_eq!(account(&[5, 7, 6, 8], 8), Faults { out_of_order: 1, ..Faults::default() });
+        let twice_late = Faults { out_of_order: 1, doubled: 1, ..Faults::default() };
         assert_eq!(account(&[5, 7, 6, 6, 8], 8), twice_late);
     }
 
     #[test]
     fn a_field_is_found_where_it_moves_to_and_never_inside_a_content() {
         let mut seq = Field::new("\"seq\":");
-        assert_eq!(
-            seq.number(br#"{"id":"a","seq":12,"content":"x"}"#),
-            Some(12)
-        );
-        assert_eq!(
-            seq.number(br#"{"id":"b","seq":13,"content":"x"}"#),
-            Some(13)
-        );
+        assert_eq!(seq.number(br#"{"id":"a","seq":12,"content":"x"}"#), Some(12));
+        assert_eq!(seq.number(br#"{"id":"b","seq":13,"content":"x"}"#), Some(13));
         assert_eq!(seq.number(br#"{"id":"longer","seq":  14}"#), Some(14));
-        assert_eq!(
-            seq.number(br#"{"content":"\"seq\":99,","seq":15}"#),
-            Some(15)
-        );
+        assert_eq!(seq.number(br#"{"content":"\"seq\":99,","seq":15}"#), Some(15));
         assert_eq!(seq.number(br#"{"error":"no such","code":"x"}"#), None);
         assert_eq!(seq.number(br#"{"seq":"#), None);
     }

@@ -51,15 +51,9 @@ impl World {
     }
 
     fn of_names(shape: Shape) -> Result<Self> {
-        let named = |members| Session {
-            id: Uuid::new_v4().to_string(),
-            members,
-            head: 0,
-        };
+        let named = |members| Session { id: Uuid::new_v4().to_string(), members, head: 0 };
         let sessions = (0..shape.sessions).map(|_| Ok(named(members(shape.members, plain)?)));
-        Ok(Self {
-            sessions: sessions.collect::<Result<_>>()?,
-        })
+        Ok(Self { sessions: sessions.collect::<Result<_>>()? })
     }
 
     fn over_rest(addr: SocketAddr, shape: Shape) -> Result<Self> {
@@ -69,9 +63,7 @@ impl World {
         rest::each(addr, &everyone, |client, member| {
             client.json(200, &Request::get("/api/users/profile").by(&member.token))
         })?;
-        let ids = rest::each(addr, &teams, |client, team| {
-            create_session(client, &team[0])
-        })?;
+        let ids = rest::each(addr, &teams, |client, team| create_session(client, &team[0]))?;
         let additions: Vec<(&String, &Member, &Member)> = ids
             .iter()
             .zip(&teams)
@@ -85,11 +77,7 @@ impl World {
         let mut sessions: Vec<Session> = ids
             .into_iter()
             .zip(teams)
-            .map(|(id, members)| Session {
-                id,
-                members,
-                head: 0,
-            })
+            .map(|(id, members)| Session { id, members, head: 0 })
             .collect();
         let heads = rest::each(addr, &sessions, Session::read_head)?;
         for (session, head) in sessions.iter_mut().zip(heads) {
@@ -99,10 +87,7 @@ impl World {
     }
 
     pub fn members(&self) -> usize {
-        self.sessions
-            .iter()
-            .map(|session| session.members.len())
-            .sum()
+        self.sessions.iter().map(|session| session.members.len()).sum()
     }
 }
 
@@ -110,19 +95,14 @@ impl Session {
     fn read_head(client: &mut Client, session: &Self) -> Result<u64> {
         let path = format!("/api/chat/sessions/{}", session.id);
         let body = client.json(200, &Request::get(path).by(&session.members[0].token))?;
-        body.get("last_seq")
-            .and_then(Value::as_u64)
-            .context("a session without last_seq")
+        body.get("last_seq").and_then(Value::as_u64).context("a session without last_seq")
     }
 }
 
 fn create_session(client: &mut Client, owner: &Member) -> Result<String> {
     let request = Request::post("/api/chat/sessions", json!({ "title": "Bench" }));
     let body = client.json(201, &request.by(&owner.token))?;
-    let id = body
-        .get("id")
-        .and_then(Value::as_str)
-        .context("a session without id")?;
+    let id = body.get("id").and_then(Value::as_str).context("a session without id")?;
     Ok(id.to_owned())
 }
 
@@ -130,18 +110,12 @@ fn members(count: usize, sign: impl Fn(Uuid) -> Result<String>) -> Result<Vec<Me
     (0..count)
         .map(|_| {
             let user = Uuid::new_v4();
-            Ok(Member {
-                user,
-                token: sign(user)?,
-            })
+            Ok(Member { user, token: sign(user)? })
         })
         .collect()
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "stands where token::sign may fail"
-)]
+#[expect(clippy::unnecessary_wraps, reason = "stands where token::sign may fail")]
 fn plain(user: Uuid) -> Result<String> {
     Ok(user.to_string())
 }

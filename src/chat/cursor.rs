@@ -66,9 +66,9 @@ impl Cursor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use protocol::event::{Nothing, RemovedParticipant};
     use protocol::{Change, SessionId, Timestamp};
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -86,9 +86,9 @@ mod tests {
             authorised in 0_u64..40,
         ) {
             let users = [UserId::new(), UserId::new()];
-            let events: Vec<_> = removed.iter().zip(1..).map(|(&who, seq)| match who {
-                0 => event(seq, Change::ParticipantRemoved(RemovedParticipant { user_id: users[0] })),
-                _ => event(seq, Change::ParticipantRemoved(RemovedParticipant { user_id: users[1] })),
+            let events: Vec<_> = removed.iter().zip(1..).map(|(&who, seq)| {
+                let user_id = users[usize::from(who != 0)];
+                event(seq, Change::ParticipantRemoved(RemovedParticipant { user_id }))
             }).collect();
             let cursor = Cursor::new(users[0], at, authorised);
             let expected = removed.iter().zip(1_u64..)

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::hub::Identity;
 
-use crate::hub::Hub;
+use crate::hub::{Hub, PULSE};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -40,8 +40,8 @@ pub use access::Member;
 pub use error::Error;
 pub use events::Feed;
 pub use follow::{Follower, Position, Step};
-pub use pages::Page;
 pub use messages::{Checked, Range, Sent, check_content};
+pub use pages::Page;
 pub use sessions::check_title;
 
 /// What the domain answers.
@@ -91,10 +91,19 @@ impl Chat {
         Ok(Arc::new(Self { store, hub, metrics, settings, epoch, pages, activity, rates }))
     }
 
-    /// What has to be done beside the connections, until `stop`: news of sessions go to those
-    /// who do not follow them, pages that are out of date go.
+    /// What has to be done beside the connections, until `stop`: what is due by the clock, news of
+    /// sessions for those who do not follow them, pages that are out of date.
     pub async fn tend(self: Arc<Self>, stop: CancellationToken) {
-        tokio::join!(self.tell_activity(&stop), self.pages.keep_fresh(&stop));
+        tokio::join!(self.beat(&stop), self.tell_activity(&stop), self.pages.keep_fresh(&stop));
+    }
+
+    /// Keeps the hub's clock, as the hub itself waits for nothing.
+    async fn beat(&self, stop: &CancellationToken) {
+        let mut round = 0_u32;
+        while stop.run_until_cancelled(tokio::time::sleep(PULSE)).await.is_some() {
+            round = round.wrapping_add(1);
+            self.hub.beat(round);
+        }
     }
 
     #[must_use]

@@ -79,10 +79,10 @@ impl Pages {
         if kept.len() >= PAGES_KEPT_MAX {
             kept.retain(|_, (_, made)| made.elapsed() < PAGE_FRESH);
         }
-        if let Some((cell, made)) = kept.get(&(session, after)) {
-            if made.elapsed() < PAGE_FRESH {
-                return cell.clone();
-            }
+        if let Some((cell, made)) = kept.get(&(session, after))
+            && made.elapsed() < PAGE_FRESH
+        {
+            return cell.clone();
         }
         let cell = Cell::default();
         if kept.len() < PAGES_KEPT_MAX || kept.contains_key(&(session, after)) {
@@ -104,9 +104,8 @@ impl Pages {
         if let Ok(permit) = self.in_flight.clone().try_acquire_owned() {
             return permit;
         }
-        self.lock().retain(|_, (cell, _)| {
-            cell.get().is_none_or(|page| Arc::strong_count(page) > 1)
-        });
+        self.lock()
+            .retain(|_, (cell, _)| cell.get().is_none_or(|page| Arc::strong_count(page) > 1));
         self.in_flight.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::{
-    ErrorCode, Event, Participant, ParticipantId, ParticipantRow, UserId,
-};
+use protocol::{ErrorCode, Event, Participant, ParticipantId, ParticipantRow, UserId};
 
 use super::{Chat, Member, Result};
 use crate::store::{Action, Page, participant_of};

@@ -137,12 +137,22 @@ mod tests {
     #[test]
     fn only_plain_json_in_utf8_is_taken() {
         let takes = |pairs: &[(&'static str, &str)]| check_type(&headers(pairs), false).is_ok();
-        for good in ["application/json", "Application/JSON; charset=\"UTF-8\"",
-            "application/json;charset=utf-8", "application/json; profile=x"] {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=\"UTF-8\"",
+            "application/json;charset=utf-8",
+            "application/json; profile=x",
+        ] {
             assert!(takes(&[("content-type", good)]), "{good}");
         }
-        for bad in ["", "text/plain", "application/jsonx", "application/json; charset=latin1",
-            "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        for bad in [
+            "",
+            "text/plain",
+            "application/jsonx",
+            "application/json; charset=latin1",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+        ] {
             assert!(!takes(&[("content-type", bad)]), "{bad}");
         }
         let json = ("content-type", "application/json");

@@ -46,7 +46,11 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("Link, Retry-After
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// Around every request.
-pub(super) async fn door(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn door(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers());
     let page = Page::of(&request, &app.origins);

@@ -48,7 +48,8 @@ pub(super) async fn list_events(
     let (session, after) = (ids.session()?, form.last_event_id?.unwrap_or(asked));
     if form.is_stream {
         let position = Position { after: Some(after), epoch: None };
-        let feed = app.chat.feed(user.actor(), session, position, identity_of(&user.0, form.from)).await?;
+        let feed =
+            app.chat.feed(user.actor(), session, position, identity_of(&user.0, form.from)).await?;
         return Ok(stream_of(feed, &user.0, app.stop.clone()));
     }
     let wait = Duration::from_secs(wait.unwrap_or(0));

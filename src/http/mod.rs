@@ -263,7 +263,10 @@ fn node_calls() -> impl Iterator<Item = Call> {
             .public()
             .gives::<health::Alive>(200),
         get("/readyz", health::show_ready)
-            .named("showReady", "The node takes work: its store writes, has room, and is not stopping")
+            .named(
+                "showReady",
+                "The node takes work: its store writes, has room, and is not stopping",
+            )
             .public()
             .gives::<health::Ready>(200),
     ]

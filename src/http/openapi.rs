@@ -200,11 +200,8 @@ fn success(answer: &Success, schemas: &mut Schemas) -> Value {
     }
     if let Some(shape) = answer.shape {
         let schema = shape(schemas);
-        let schema = if answer.is_list {
-            json!({"type": "array", "items": schema})
-        } else {
-            schema
-        };
+        let schema =
+            if answer.is_list { json!({"type": "array", "items": schema}) } else { schema };
         response["content"] = json!({"application/json": {"schema": schema}});
     }
     if answer.streams {
@@ -301,7 +298,8 @@ fn bound(schemas: &mut Schemas) {
     }
     if let Some(add) = schemas.get_mut("AddParticipant") {
         // `null` means absent: one of the two is there and is none.
-        let given = |name: &str| json!({"required": [name], "properties": {name: {"type": "string"}}});
+        let given =
+            |name: &str| json!({"required": [name], "properties": {name: {"type": "string"}}});
         add["anyOf"] = json!([given("user_id"), given("email")]);
     }
 }

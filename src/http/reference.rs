@@ -19,11 +19,14 @@ pub(super) fn page(document: &Value) -> String {
          <link rel=\"stylesheet\" href=\"/assets/style.css\">\n</head>\n<body>\n<main>\n",
     );
     let about = rich(text(&document["info"]["description"]));
-    put(&mut out, format_args!(
-        "<header><h1>AssistDeck, version {}</h1>\n<p>{about}</p>\n\
+    put(
+        &mut out,
+        format_args!(
+            "<header><h1>AssistDeck, version {}</h1>\n<p>{about}</p>\n\
          <p>For programs: <a href=\"/openapi.json\">/openapi.json</a> (OpenAPI 3.1).</p></header>\n",
-        escaped(text(&document["info"]["version"])),
-    ));
+            escaped(text(&document["info"]["version"])),
+        ),
+    );
     for tag in items(&document["tags"]) {
         let tag = text(&tag["name"]);
         put(&mut out, format_args!("<h2>{}</h2>\n", escaped(tag)));
@@ -54,14 +57,17 @@ fn operations<'a>(
 }
 
 fn put_operation(out: &mut String, path: &str, method: &str, operation: &Value) {
-    put(out, format_args!(
-        "<details id=\"{}\"><summary><span class=\"method\">{}</span> <code>{}</code>\
+    put(
+        out,
+        format_args!(
+            "<details id=\"{}\"><summary><span class=\"method\">{}</span> <code>{}</code>\
          <span class=\"soft\">{}</span></summary>\n",
-        escaped(text(&operation["operationId"])),
-        method.to_uppercase(),
-        escaped(path),
-        rich(text(&operation["summary"])),
-    ));
+            escaped(text(&operation["operationId"])),
+            method.to_uppercase(),
+            escaped(path),
+            rich(text(&operation["summary"])),
+        ),
+    );
     if items(&operation["security"]).next().is_none() {
         out.push_str("<p class=\"soft\">Needs no token.</p>\n");
     }
@@ -80,12 +86,15 @@ fn put_operation(out: &mut String, path: &str, method: &str, operation: &Value) 
                 other => format!("<code>{}</code>", escaped(other)),
             })
             .collect();
-        put(out, format_args!(
-            "<tr><td>{}<td>{}<td>{}</tr>\n",
-            escaped(status),
-            kinds.join(" or "),
-            rich(text(&response["description"])),
-        ));
+        put(
+            out,
+            format_args!(
+                "<tr><td>{}<td>{}<td>{}</tr>\n",
+                escaped(status),
+                kinds.join(" or "),
+                rich(text(&response["description"])),
+            ),
+        );
     }
     out.push_str("</table>\n</details>\n");
 }
@@ -97,13 +106,16 @@ fn put_parameters(out: &mut String, parameters: &Value) {
     out.push_str("<h3>Parameters</h3>\n<table><tr><th>name<th>in<th>form<th>meaning</tr>\n");
     for parameter in items(parameters) {
         let required = if parameter["required"] == true { " (required)" } else { "" };
-        put(out, format_args!(
-            "<tr><td><code>{}</code>{required}<td>{}<td>{}<td>{}</tr>\n",
-            escaped(text(&parameter["name"])),
-            escaped(text(&parameter["in"])),
-            kind_of(&parameter["schema"]),
-            rich(text(&parameter["description"])),
-        ));
+        put(
+            out,
+            format_args!(
+                "<tr><td><code>{}</code>{required}<td>{}<td>{}<td>{}</tr>\n",
+                escaped(text(&parameter["name"])),
+                escaped(text(&parameter["in"])),
+                kind_of(&parameter["schema"]),
+                rich(text(&parameter["description"])),
+            ),
+        );
     }
     out.push_str("</table>\n");
 }
@@ -112,19 +124,23 @@ fn put_schemas(out: &mut String, schemas: &Value) {
     out.push_str("<h2>Types</h2>\n");
     for (name, schema) in members(schemas) {
         let name = escaped(name);
-        put(out, format_args!(
-            "<details id=\"type-{name}\"><summary><code>{name}</code><span class=\"soft\">{}</span>\
+        put(
+            out,
+            format_args!(
+                "<details id=\"type-{name}\"><summary><code>{name}</code><span class=\"soft\">{}</span>\
              </summary>\n",
-            rich(text(&schema["description"])),
-        ));
+                rich(text(&schema["description"])),
+            ),
+        );
         let mut rows = String::new();
         put_fields(&mut rows, schema);
         if rows.is_empty() {
             put(out, format_args!("<p>{}</p>\n", kind_of(schema)));
         } else {
-            put(out, format_args!(
-                "<table><tr><th>field<th>form<th>meaning</tr>\n{rows}</table>\n"
-            ));
+            put(
+                out,
+                format_args!("<table><tr><th>field<th>form<th>meaning</tr>\n{rows}</table>\n"),
+            );
         }
         out.push_str("</details>\n");
     }
@@ -145,12 +161,15 @@ fn put_fields(rows: &mut String, schema: &Value) {
     for (name, field) in members(&schema["properties"]) {
         let is_required = items(&schema["required"]).any(|required| required == name);
         let required = if is_required { " (required)" } else { "" };
-        put(rows, format_args!(
-            "<tr><td><code>{}</code>{required}<td>{}<td>{}</tr>\n",
-            escaped(name),
-            kind_of(field),
-            rich(text(&field["description"])),
-        ));
+        put(
+            rows,
+            format_args!(
+                "<tr><td><code>{}</code>{required}<td>{}<td>{}</tr>\n",
+                escaped(name),
+                kind_of(field),
+                rich(text(&field["description"])),
+            ),
+        );
     }
 }
 
@@ -185,8 +204,12 @@ fn kind_of(schema: &Value) -> String {
     };
     let mut words = escaped(&names.join(" or "));
     for (key, before) in [
-        ("format", " "), ("minimum", ", from "), ("maximum", ", up to "),
-        ("minLength", ", length from "), ("maxLength", ", length up to "), ("default", ", usually "),
+        ("format", " "),
+        ("minimum", ", from "),
+        ("maximum", ", up to "),
+        ("minLength", ", length from "),
+        ("maxLength", ", length up to "),
+        ("default", ", usually "),
     ] {
         match &schema[key] {
             Value::Null => {}
@@ -200,12 +223,15 @@ fn kind_of(schema: &Value) -> String {
 fn put_errors(out: &mut String) {
     out.push_str("<h2>Errors</h2>\n<table><tr><th>code<th>status<th>meaning</tr>\n");
     for code in ErrorCode::ALL {
-        put(out, format_args!(
-            "<tr><td><code>{}</code><td>{}<td>{}</tr>\n",
-            code.code(),
-            code.status(),
-            escaped(code.sentence()),
-        ));
+        put(
+            out,
+            format_args!(
+                "<tr><td><code>{}</code><td>{}<td>{}</tr>\n",
+                code.code(),
+                code.status(),
+                escaped(code.sentence()),
+            ),
+        );
     }
     out.push_str("</table>\n");
 }

@@ -96,7 +96,11 @@ fn config(data_dir: &Path) -> Config {
 
 fn request(method: &str, path: &str, token: &str) -> http::request::Builder {
     let request = Request::builder().method(method).uri(path).header(HOST, "chat.example");
-    if token.is_empty() { request } else { request.header(AUTHORIZATION, format!("Bearer {token}")) }
+    if token.is_empty() {
+        request
+    } else {
+        request.header(AUTHORIZATION, format!("Bearer {token}"))
+    }
 }
 
 #[tokio::test]
@@ -131,6 +135,9 @@ fn every_code_is_in_the_catalogue_of_errors() {
 
 #[tokio::test]
 async fn the_first_of_several_answers_is_the_contracts() {
+    const JSON: &str = "application/json";
+    const BAD_ID: &str = "/api/chat/sessions/x/messages";
+    const FINE: &str = r#"{"content":"a"}"#;
     let house = House::open().await;
     let (token, _) = house.user("ada").await;
     let (other, _) = house.user("eve").await;
@@ -139,23 +146,24 @@ async fn the_first_of_several_answers_is_the_contracts() {
     let nowhere = format!("/api/chat/sessions/{}/messages", SessionId::new());
     let messages = format!("{session}/messages");
     let id = SessionId::new();
+    let (message, row) = (format!("{messages}/{id}"), format!("{session}/participants/{id}"));
     for (method, path, token, kind, body, code) in [
-        ("POST", "/api/chat/sessions/x/messages", "bad", "text/plain", &*large, "unauthorized"),
-        ("POST", "/api/chat/sessions/x/messages", &token, "text/plain", &large, "body_too_large"),
-        ("POST", "/api/chat/sessions/x/messages", &token, "text/plain", "?", "unsupported_media_type"),
-        ("POST", "/api/chat/sessions/x/messages", &token, "application/json", "?", "invalid_json"),
-        ("POST", "/api/chat/sessions/x/messages", &token, "application/json", r#"{"content":"a"}"#, "invalid_id"),
-        ("POST", &nowhere, &token, "application/json", r#"{"content":""}"#, "invalid_content"),
-        ("POST", &nowhere, &token, "application/json", r#"{"content":"a"}"#, "session_not_found"),
-        ("POST", &messages, &other, "application/json", r#"{"content":"a"}"#, "not_a_member"),
-        ("PATCH", &format!("{messages}/{id}"), &other, "application/json", r#"{"content":"a"}"#, "not_a_member"),
-        ("PATCH", &format!("{messages}/{id}"), &token, "application/json", r#"{"content":"a"}"#, "message_not_found"),
-        ("DELETE", &format!("{session}/participants/x"), &other, "application/json", "", "invalid_id"),
-        ("DELETE", &format!("{session}/participants/{id}"), &other, "application/json", "", "not_session_owner"),
-        ("DELETE", &format!("{session}/participants/{id}"), &token, "application/json", "", "participant_not_found"),
-        ("POST", &format!("{session}/leave"), &token, "application/json", "", "owner_cannot_leave"),
-        ("PUT", &messages, "bad", "application/json", "", "method_not_allowed"),
-        ("GET", &format!("{session}/"), "bad", "application/json", "", "not_found"),
+        ("POST", BAD_ID, "bad", "text/plain", &*large, "unauthorized"),
+        ("POST", BAD_ID, &token, "text/plain", &large, "body_too_large"),
+        ("POST", BAD_ID, &token, "text/plain", "?", "unsupported_media_type"),
+        ("POST", BAD_ID, &token, JSON, "?", "invalid_json"),
+        ("POST", BAD_ID, &token, JSON, FINE, "invalid_id"),
+        ("POST", &nowhere, &token, JSON, r#"{"content":""}"#, "invalid_content"),
+        ("POST", &nowhere, &token, JSON, FINE, "session_not_found"),
+        ("POST", &messages, &other, JSON, FINE, "not_a_member"),
+        ("PATCH", &message, &other, JSON, FINE, "not_a_member"),
+        ("PATCH", &message, &token, JSON, FINE, "message_not_found"),
+        ("DELETE", &format!("{session}/participants/x"), &other, JSON, "", "invalid_id"),
+        ("DELETE", &row, &other, JSON, "", "not_session_owner"),
+        ("DELETE", &row, &token, JSON, "", "participant_not_found"),
+        ("POST", &format!("{session}/leave"), &token, JSON, "", "owner_cannot_leave"),
+        ("PUT", &messages, "bad", JSON, "", "method_not_allowed"),
+        ("GET", &format!("{session}/"), "bad", JSON, "", "not_found"),
     ] {
         let request = request(method, path, token).header(CONTENT_TYPE, kind);
         let reply = house.send(request.body(Body::from(body.to_owned())).expect("a request")).await;
@@ -213,7 +221,11 @@ async fn every_answer_has_its_headers() {
         assert_eq!(reply.headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(reply.headers["cache-control"], "no-store", "{path}");
         if reply.headers[CONTENT_TYPE] == "text/html; charset=utf-8" {
-            assert!(reply.headers["content-security-policy"].as_bytes().starts_with(b"default-src 'none'"));
+            assert!(
+                reply.headers["content-security-policy"]
+                    .as_bytes()
+                    .starts_with(b"default-src 'none'")
+            );
         }
     }
     let reply = house.call("PUT", "/api/chat/sessions", "", json!({})).await;
@@ -241,7 +253,10 @@ async fn pages_of_allowed_origins_may_read_answers() {
         assert_eq!(reply.headers[allowed], origin);
         assert_eq!(reply.headers["vary"], "Origin");
         let reply = ask("OPTIONS", "/api/chat/sessions", origin).await;
-        assert_eq!((reply.status.as_u16(), &reply.headers[allowed]), (204, &origin.parse().expect("text")));
+        assert_eq!(
+            (reply.status.as_u16(), &reply.headers[allowed]),
+            (204, &origin.parse().expect("text"))
+        );
         let headers = reply.headers["access-control-allow-headers"].to_str().expect("text");
         assert!(headers.contains("Authorization") && headers.contains("Idempotency-Key"));
         assert_eq!(reply.headers[ALLOW], "POST,GET,HEAD");
@@ -277,8 +292,14 @@ async fn links_lead_through_all_messages_and_back() {
     assert_eq!(back, [vec![5, 6, 7], vec![2, 3, 4], vec![1]]);
     let forth = walk(format!("{path}?limit=3&after=0"), "next").await;
     assert_eq!(forth, [vec![1, 2, 3], vec![4, 5, 6], vec![7]]);
-    assert_eq!(walk(format!("{path}?limit=3&before=3"), "next").await, [vec![1, 2], vec![3, 4, 5], vec![6, 7]]);
-    assert_eq!(walk(format!("{path}?limit=2&after=1&before=5"), "next").await, [vec![2, 3], vec![4]]);
+    assert_eq!(
+        walk(format!("{path}?limit=3&before=3"), "next").await,
+        [vec![1, 2], vec![3, 4, 5], vec![6, 7]]
+    );
+    assert_eq!(
+        walk(format!("{path}?limit=2&after=1&before=5"), "next").await,
+        [vec![2, 3], vec![4]]
+    );
     assert_eq!(walk(format!("{path}?limit=3&after=5"), "prev").await[1], [3, 4, 5]);
     house.close().await;
 }

@@ -183,9 +183,8 @@ mod tests {
         let token_id = Some(Uuid::nil());
         let identity = Identity { token_id, token_issued_ms: 10, ..Identity::of(user) };
         let inbox = Inbox::new(identity);
-        let hits = |user, issued_before_ms| {
-            inbox.is_hit_by(Revocation::User { user, issued_before_ms })
-        };
+        let hits =
+            |user, issued_before_ms| inbox.is_hit_by(Revocation::User { user, issued_before_ms });
         assert!(hits(user, 11) && !hits(user, 10) && !hits(UserId::new(), 11));
         assert!(inbox.is_hit_by(Revocation::Token { id: Uuid::nil() }));
         assert!(!inbox.is_hit_by(Revocation::Token { id: Uuid::max() }));

@@ -10,7 +10,7 @@
 
 mod inbox;
 mod presence;
-pub mod pulse;
+mod pulse;
 mod ring;
 mod segment;
 
@@ -26,6 +26,7 @@ use slab::Slab;
 use crate::store::Revocation;
 
 pub use inbox::{Identity, Inbox, Mail, News};
+pub use pulse::PULSE;
 pub use ring::{End, Place, Ring, Taken};
 pub use segment::{Segment, Wire};
 
@@ -73,9 +74,8 @@ impl Hub {
     #[must_use]
     pub fn count(&self, user: UserId, address: Option<IpAddr>) -> (usize, usize) {
         let connections = lock(&self.connections);
-        let count = |is: &dyn Fn(&Inbox) -> bool| {
-            connections.iter().filter(|(_, inbox)| is(inbox)).count()
-        };
+        let count =
+            |is: &dyn Fn(&Inbox) -> bool| connections.iter().filter(|(_, inbox)| is(inbox)).count();
         (count(&|inbox| inbox.user == user), count(&|inbox| inbox.address == address))
     }
 
@@ -240,7 +240,12 @@ mod tests {
     use super::*;
 
     fn place(user: UserId) -> Place {
-        Place { inbox: Arc::new(Inbox::new(Identity::of(user))), number: 0, wire: Wire::V1, is_present: true }
+        Place {
+            inbox: Arc::new(Inbox::new(Identity::of(user))),
+            number: 0,
+            wire: Wire::V1,
+            is_present: true,
+        }
     }
 
     #[test]

@@ -4,15 +4,12 @@
 //! its inbox when it wants to be woken, and once a second all are looked over: a load and a
 //! comparison each.
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
 
 use super::{Hub, lock};
 
 /// Time between two looks.
-const PULSE: Duration = Duration::from_secs(1);
+pub const PULSE: Duration = Duration::from_secs(1);
 /// Every so many looks the rings to which nothing came let their frames go.
 const COOL_EVERY: u32 = 60;
 
@@ -35,17 +32,6 @@ impl Hub {
             if round.is_multiple_of(COOL_EVERY) {
                 ring.cool();
             }
-        }
-    }
-}
-
-/// Beats until `stop`.
-pub fn run(hub: Arc<Hub>, stop: CancellationToken) -> impl Future<Output = ()> {
-    async move {
-        let mut round = 0_u32;
-        while stop.run_until_cancelled(tokio::time::sleep(PULSE)).await.is_some() {
-            round = round.wrapping_add(1);
-            hub.beat(round);
         }
     }
 }

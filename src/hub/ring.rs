@@ -199,10 +199,8 @@ impl Ring {
         let Place { inbox, number, wire, is_present } = place;
         let follower = Follower { inbox, number, wire, is_present, dirty: false };
         let key = state.followers.insert(follower);
-        if is_present {
-            if let Some(change) = state.presence.enter(user) {
-                state.tell(self.session, change);
-            }
+        if is_present && let Some(change) = state.presence.enter(user) {
+            state.tell(self.session, change);
         }
         key
     }
@@ -212,10 +210,10 @@ impl Ring {
         let mut state = lock(&self.state);
         let follower = state.followers.remove(key);
         self.wanted[follower.wire as usize].fetch_sub(1, Ordering::Relaxed);
-        if follower.is_present {
-            if let Some(change) = state.presence.leave(user) {
-                state.tell(self.session, change);
-            }
+        if follower.is_present
+            && let Some(change) = state.presence.leave(user)
+        {
+            state.tell(self.session, change);
         }
         state.followers.is_empty()
     }
@@ -333,7 +331,12 @@ mod tests {
         fn new() -> Self {
             let inbox = Arc::new(Inbox::new(Identity::of(UserId::new())));
             let ring = Ring::new(SessionId::new());
-            let key = ring.enter(Place { inbox: inbox.clone(), number: 7, wire: Wire::V1, is_present: true });
+            let key = ring.enter(Place {
+                inbox: inbox.clone(),
+                number: 7,
+                wire: Wire::V1,
+                is_present: true,
+            });
             Self { ring, key, inbox }
         }
 

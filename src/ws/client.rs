@@ -113,8 +113,7 @@ impl Client {
             self.pending.push_back(Pending::Done(Answer::Frame(frame)));
         }
         let session = follower.session();
-        let following =
-            Following { session, serial: 0, state: State::Live(follower), typed_ms: 0 };
+        let following = Following { session, serial: 0, state: State::Live(follower), typed_ms: 0 };
         let key = self.follows.insert(following);
         self.hot.push(key as u32);
     }
@@ -171,10 +170,10 @@ impl Client {
     pub fn poll_pending(&mut self, context: &mut Context<'_>, out: &mut Vec<Bytes>) -> bool {
         let expires = self.expires;
         for pending in &mut self.pending {
-            if let Pending::Waiting(future) = pending {
-                if let Poll::Ready(answer) = future.as_mut().poll(context) {
-                    *pending = Pending::Done(answer);
-                }
+            if let Pending::Waiting(future) = pending
+                && let Poll::Ready(answer) = future.as_mut().poll(context)
+            {
+                *pending = Pending::Done(answer);
             }
         }
         while let Some(Pending::Done(_)) = self.pending.front() {
@@ -271,11 +270,11 @@ impl Client {
                 Poll::Ready(Err(error)) => return self.lose(key, error.code(), out),
             },
         };
-        if !self.is_plain() {
-            if let Some(seq) = follower.take_caught_up() {
-                let session_id = follower.session();
-                out.push(frame_of(&ServerFrame::CaughtUp { session_id, seq }));
-            }
+        if !self.is_plain()
+            && let Some(seq) = follower.take_caught_up()
+        {
+            let session_id = follower.session();
+            out.push(frame_of(&ServerFrame::CaughtUp { session_id, seq }));
         }
         match step {
             Step::Ended(end) => self.end(key, close::code_of(end)),

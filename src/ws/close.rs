@@ -37,10 +37,8 @@ impl Closing {
     /// The server ends it.
     pub fn begin(socket: &mut Socket, code: CloseCode, now_ms: i64) -> Self {
         socket.put_close(code.number(), code.reason());
-        let is_deaf = matches!(
-            code,
-            CloseCode::ProtocolError | CloseCode::InvalidUtf8 | CloseCode::TooBig
-        );
+        let is_deaf =
+            matches!(code, CloseCode::ProtocolError | CloseCode::InvalidUtf8 | CloseCode::TooBig);
         Self { deadline_ms: now_ms + CLOSE_WAIT_MS, is_deaf, is_shut: false }
     }
 

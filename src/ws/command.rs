@@ -152,9 +152,7 @@ impl Client {
             };
             match opened.await {
                 Ok(opened) => Answer::Followed { key, serial, opened },
-                Err(error) => {
-                    Answer::NotFollowed { key, serial, frame: names.error(log(&error)) }
-                }
+                Err(error) => Answer::NotFollowed { key, serial, frame: names.error(log(&error)) },
             }
         }));
     }
@@ -240,8 +238,7 @@ impl Client {
     /// An error in its place in the order of answers.
     fn refuse(&mut self, code: ErrorCode, names: Names) {
         self.app.metrics.reject(code.code());
-        let frame =
-            if self.is_plain() { frame_of(&code.body()) } else { names.error(code) };
+        let frame = if self.is_plain() { frame_of(&code.body()) } else { names.error(code) };
         if self.pending.is_empty() {
             self.pending.reserve_exact(1);
         }

@@ -72,17 +72,15 @@ impl Future for Echo {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if this.closing.is_none() {
-            if this.socket.backlog() < BACKLOG_BYTES_MAX {
-                match this.turn(context) {
-                    Ok(()) => {}
-                    Err(ReadEnd::Gone) => return Poll::Ready(()),
-                    Err(ReadEnd::Closed(code)) => {
-                        this.closing = Some(Closing::answer(&mut this.socket, code, 0));
-                    }
-                    Err(ReadEnd::Fault(code)) => {
-                        this.closing = Some(Closing::begin(&mut this.socket, code, 0));
-                    }
+        if this.closing.is_none() && this.socket.backlog() < BACKLOG_BYTES_MAX {
+            match this.turn(context) {
+                Ok(()) => {}
+                Err(ReadEnd::Gone) => return Poll::Ready(()),
+                Err(ReadEnd::Closed(code)) => {
+                    this.closing = Some(Closing::answer(&mut this.socket, code, 0));
+                }
+                Err(ReadEnd::Fault(code)) => {
+                    this.closing = Some(Closing::begin(&mut this.socket, code, 0));
                 }
             }
         }

@@ -152,8 +152,7 @@ impl Reader {
             })
         });
         partial.fragments += 1;
-        partial.frame =
-            Some(Body { left: header.len, mask: header.mask, is_last: header.is_last });
+        partial.frame = Some(Body { left: header.len, mask: header.mask, is_last: header.is_last });
     }
 
     /// Gathers payload of the frame that is under way.

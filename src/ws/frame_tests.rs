@@ -110,7 +110,15 @@ fn what_the_rfc_forbids_is_a_protocol_error() {
     let mut twice = masked(text(Data::Text), false, b"a");
     twice.extend(masked(text(Data::Text), true, b"b"));
     for bad in [
-        unmasked, reserved, unknown, orphan, torn_ping, long_ping, one_byte_close, bad_close, twice,
+        unmasked,
+        reserved,
+        unknown,
+        orphan,
+        torn_ping,
+        long_ping,
+        one_byte_close,
+        bad_close,
+        twice,
     ] {
         assert_eq!(read(&bad, &[]), Err(CloseCode::ProtocolError), "{bad:?}");
     }

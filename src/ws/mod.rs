@@ -108,11 +108,7 @@ async fn admit(app: &App, request: &Parts) -> Result<Admitted, Refusal> {
 }
 
 /// The settings `connections_per_user_max` and `connections_per_address_max`.
-fn check_counts(
-    app: &App,
-    caller: &Caller,
-    address: Option<IpAddr>,
-) -> Result<(), Refusal> {
+fn check_counts(app: &App, caller: &Caller, address: Option<IpAddr>) -> Result<(), Refusal> {
     let (per_user, per_address) =
         (app.config.connections_per_user_max, app.config.connections_per_address_max);
     if per_user == 0 && per_address == 0 {

@@ -93,7 +93,8 @@ async fn what_is_wrong_with_a_registration_is_told() {
 #[tokio::test]
 async fn names_emails_and_passwords_may_be_as_long_as_they_may() {
     let server = TestServer::start().await;
-    for (name, password) in [("ü".repeat(100), "8 chärs!".to_owned()), ("x".into(), "ü".repeat(128))]
+    for (name, password) in
+        [("ü".repeat(100), "8 chärs!".to_owned()), ("x".into(), "ü".repeat(128))]
     {
         let email = format!("{}{}@example.com", name.len() % 10, "a".repeat(254 - 13));
         assert_eq!(email.len(), 254);

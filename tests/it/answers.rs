@@ -229,9 +229,8 @@ async fn calls_of_accounts_give_the_first_answer_that_fits() {
         assert_eq!(anonymous.send().await.error(401), "unauthorized", "{path}");
     }
     // 400 before 403 of a closed registration, 403 before 409 of a taken email.
-    let register = async |body: Value| {
-        server.call("POST", "/api/register").json(&body).send().await
-    };
+    let register =
+        async |body: Value| server.call("POST", "/api/register").json(&body).send().await;
     let name = json!({"name": "", "email": ann.email, "password": "correct horse battery"});
     assert_eq!(register(name).await.error(400), "invalid_name");
     let common = json!({"name": "a", "email": ann.email, "password": "password"});
@@ -272,22 +271,42 @@ async fn the_handshake_gives_the_first_answer_that_fits() {
 async fn a_path_and_a_method_are_known_before_anything_else() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
-    for path in ["/nothing", "/api", "/api/", "/api/chat/sessions/", "/api/chat/sessions/x/y",
-        "/API/chat/sessions", "//api/chat/sessions", "/ws/", "/api/users/password/x"]
-    {
+    for path in [
+        "/nothing",
+        "/api",
+        "/api/",
+        "/api/chat/sessions/",
+        "/api/chat/sessions/x/y",
+        "/API/chat/sessions",
+        "//api/chat/sessions",
+        "/ws/",
+        "/api/users/password/x",
+    ] {
         for call in [server.call("GET", path), ann.call("POST", path).body("text/plain", "{")] {
             assert_eq!(call.send().await.error(404), "not_found", "{path}");
         }
     }
     for (method, path) in [
-        ("GET", "/api/register"), ("DELETE", "/api/login"), ("GET", "/api/token"),
-        ("POST", "/api/users/profile"), ("POST", "/api/users/password"), ("DELETE", "/api/users"),
-        ("PUT", paths::SESSIONS), ("POST", "/api/chat/sessions/x"), ("PUT", "/api/chat/sessions/x"),
-        ("GET", "/api/chat/sessions/x/leave"), ("GET", "/api/chat/sessions/x/read"),
-        ("PATCH", "/api/chat/sessions/x/participants"), ("GET", "/api/chat/sessions/x/participants/y"),
-        ("PUT", "/api/chat/sessions/x/messages"), ("GET", "/api/chat/sessions/x/messages/y"),
-        ("POST", "/api/chat/sessions/x/events"), ("GET", "/api/ws-tickets"), ("POST", "/ws"),
-        ("POST", "/healthz"), ("BREW", paths::SESSIONS),
+        ("GET", "/api/register"),
+        ("DELETE", "/api/login"),
+        ("GET", "/api/token"),
+        ("POST", "/api/users/profile"),
+        ("POST", "/api/users/password"),
+        ("DELETE", "/api/users"),
+        ("PUT", paths::SESSIONS),
+        ("POST", "/api/chat/sessions/x"),
+        ("PUT", "/api/chat/sessions/x"),
+        ("GET", "/api/chat/sessions/x/leave"),
+        ("GET", "/api/chat/sessions/x/read"),
+        ("PATCH", "/api/chat/sessions/x/participants"),
+        ("GET", "/api/chat/sessions/x/participants/y"),
+        ("PUT", "/api/chat/sessions/x/messages"),
+        ("GET", "/api/chat/sessions/x/messages/y"),
+        ("POST", "/api/chat/sessions/x/events"),
+        ("GET", "/api/ws-tickets"),
+        ("POST", "/ws"),
+        ("POST", "/healthz"),
+        ("BREW", paths::SESSIONS),
     ] {
         let answer = server.call(method, path).send().await;
         assert!(answer.header("allow").is_some_and(|allow| !allow.is_empty()), "{method} {path}");

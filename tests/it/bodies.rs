@@ -39,17 +39,49 @@ impl Calls {
 async fn what_is_no_plain_json_object_is_invalid_json_everywhere() {
     let server = TestServer::start().await;
     let calls = Calls::new(&server).await;
-    let deep = format!(r#"{{"content":"a","title":"a","x":{}{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
+    let deep = format!(
+        r#"{{"content":"a","title":"a","x":{}{}}}"#,
+        "[".repeat(20_000),
+        "]".repeat(20_000)
+    );
     let deep_objects = format!("{}1{}", r#"{"x":"#.repeat(20_000), "}".repeat(20_000));
     let bodies: &[&[u8]] = &[
-        b"", b" ", b"[]", b"null", b"true", b"5", b"\"a\"", b"{", b"}", b"{}{}", b"{} x", b"{\"a\"}",
-        b"{'a':1}", b"{a:1}", b"{\"a\":1,}", b"{\"a\":01}", b"{\"a\":1e999}", b"{\"a\":NaN}",
-        b"{\"a\":1,\"a\":2}", b"{\"content\":\"a\",\"content\":\"a\"}", b"{\"x\":[{\"a\":1,\"a\":1}]}",
-        b"{\"a\":1,\"\\u0061\":2}", b"{\"title\":\"\\ud800\"}", b"{\"title\":\"\\udc00\\ud800\"}",
-        b"{\"title\":\"\\x\"}", b"{\"title\":\"a\nb\"}", b"{\"title\":\"\xff\"}", b"{\"\xc0\xaf\":1}",
-        b"{\"title\":\"\xed\xa0\x80\"}", b"\xef\xbb\xbf{\"title\":\"bom\"}",
-        b"{\0\"\0t\0\"\0:\01\0}\0", b"\xff\xfe{\0}\0", b"// no\n{}", b"{\"title\":\"a\"}\0",
-        deep.as_bytes(), deep_objects.as_bytes(),
+        b"",
+        b" ",
+        b"[]",
+        b"null",
+        b"true",
+        b"5",
+        b"\"a\"",
+        b"{",
+        b"}",
+        b"{}{}",
+        b"{} x",
+        b"{\"a\"}",
+        b"{'a':1}",
+        b"{a:1}",
+        b"{\"a\":1,}",
+        b"{\"a\":01}",
+        b"{\"a\":1e999}",
+        b"{\"a\":NaN}",
+        b"{\"a\":1,\"a\":2}",
+        b"{\"content\":\"a\",\"content\":\"a\"}",
+        b"{\"x\":[{\"a\":1,\"a\":1}]}",
+        b"{\"a\":1,\"\\u0061\":2}",
+        b"{\"title\":\"\\ud800\"}",
+        b"{\"title\":\"\\udc00\\ud800\"}",
+        b"{\"title\":\"\\x\"}",
+        b"{\"title\":\"a\nb\"}",
+        b"{\"title\":\"\xff\"}",
+        b"{\"\xc0\xaf\":1}",
+        b"{\"title\":\"\xed\xa0\x80\"}",
+        b"\xef\xbb\xbf{\"title\":\"bom\"}",
+        b"{\0\"\0t\0\"\0:\x001\0}\0",
+        b"\xff\xfe{\0}\0",
+        b"// no\n{}",
+        b"{\"title\":\"a\"}\0",
+        deep.as_bytes(),
+        deep_objects.as_bytes(),
     ];
     for (method, path) in calls.all() {
         for body in bodies {
@@ -79,15 +111,22 @@ async fn only_json_in_utf8_that_is_not_compressed_is_taken() {
             ("twice", call().body("application/json", "{}").header("content-type", "text/plain")),
             ("noise", call().header("content-type", b"\xff").bare("{}")),
             ("gzip", call().body("application/json", "{}").header("content-encoding", "gzip")),
-            ("br", call().body("application/json", "{}").header("content-encoding", "identity, br")),
+            (
+                "br",
+                call().body("application/json", "{}").header("content-encoding", "identity, br"),
+            ),
         ] {
             let answer = call.send().await;
             assert_eq!(answer.error(415), "unsupported_media_type", "{method} {path}: {why}");
         }
     }
-    let create = |kind: &str| calls.ann.call("POST", paths::SESSIONS).body(kind, r#"{"title":"ä"}"#);
-    for good in ["application/json", "Application/JSON;charset=UTF-8", "application/json; charset=\"utf-8\""]
-    {
+    let create =
+        |kind: &str| calls.ann.call("POST", paths::SESSIONS).body(kind, r#"{"title":"ä"}"#);
+    for good in [
+        "application/json",
+        "Application/JSON;charset=UTF-8",
+        "application/json; charset=\"utf-8\"",
+    ] {
         create(good).send().await.expect(201);
     }
     create("application/json").header("content-encoding", "identity").send().await.expect(201);
@@ -104,7 +143,8 @@ async fn the_largest_body_is_taken_and_one_byte_more_is_not() {
     let calls = Calls::new(&server).await;
     let start = r#"{"title":"a","content":"a","seq":0,"x":""#;
     for (method, path) in calls.all() {
-        let call = |bytes| calls.ann.call(method, &path).body("application/json", padded(start, bytes));
+        let call =
+            |bytes| calls.ann.call(method, &path).body("application/json", padded(start, bytes));
         let fits = call(524_288).send().await;
         assert_ne!(fits.status, 413, "{method} {path}: {}", fits.text);
         assert_eq!(call(524_289).send().await.error(413), "body_too_large", "{method} {path}");
@@ -115,7 +155,8 @@ async fn the_largest_body_is_taken_and_one_byte_more_is_not() {
     let head = format!(
         "POST {} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-        paths::SESSIONS, calls.ann.token,
+        paths::SESSIONS,
+        calls.ann.token,
     );
     raw.send(&head).await;
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
@@ -135,10 +176,14 @@ async fn a_body_in_chunks_is_as_good_as_one_with_a_length() {
     let head = format!(
         "POST {} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-        paths::SESSIONS, ann.token,
+        paths::SESSIONS,
+        ann.token,
     );
     raw.send(&head).await;
-    raw.send("8;ext=1\r\n{\"title\"\r\n2\r\n:\"\r\n4\r\nabc\"\r\n1\r\n}\r\n0\r\nTrailer: x\r\n\r\n").await;
+    raw.send(
+        "8;ext=1\r\n{\"title\"\r\n2\r\n:\"\r\n4\r\nabc\"\r\n1\r\n}\r\n0\r\nTrailer: x\r\n\r\n",
+    )
+    .await;
     let created = raw.answer().await.expect("an answer").expect(201);
     assert_eq!(text(&created["title"]), "abc");
     raw.send(head).await;
@@ -154,11 +199,21 @@ async fn an_id_is_a_uuid_in_its_hyphenated_form() {
     let session = ann.create_session().await;
     let id = "0192f0c1-2345-7abc-8def-0123456789ab";
     let simple = id.replace('-', "");
-    for bad in ["x", &simple, "%7B0192f0c1-2345-7abc-8def-0123456789ab%7D", "%00", "%ff", "..%2f", "%F0%9F%98%80",
-        "0192f0c1-2345-7abc-8def-0123456789ag", "urn:uuid:0192f0c1-2345-7abc-8def-0123456789ab", "1",
-        &"a".repeat(3_000)]
-    {
-        let body = |call: Call| call.json(&json!({"title": "a", "content": "a", "seq": 0, "user_id": id}));
+    for bad in [
+        "x",
+        &simple,
+        "%7B0192f0c1-2345-7abc-8def-0123456789ab%7D",
+        "%00",
+        "%ff",
+        "..%2f",
+        "%F0%9F%98%80",
+        "0192f0c1-2345-7abc-8def-0123456789ag",
+        "urn:uuid:0192f0c1-2345-7abc-8def-0123456789ab",
+        "1",
+        &"a".repeat(3_000),
+    ] {
+        let body =
+            |call: Call| call.json(&json!({"title": "a", "content": "a", "seq": 0, "user_id": id}));
         for call in [
             ann.call("GET", &paths::session(bad)),
             body(ann.call("PATCH", &paths::session(bad))),

@@ -88,7 +88,8 @@ async fn whoever_is_removed_or_leaves_is_closed_with_4503() {
     let (code, told) = v1.rest().await;
     assert_eq!(code, 4503);
     let events: Vec<_> = told.into_iter().filter(|frame| frame.get("seq").is_some()).collect();
-    let events: Vec<_> = events.iter().filter(|event| event["type"] != "caught_up").cloned().collect();
+    let events: Vec<_> =
+        events.iter().filter(|event| event["type"] != "caught_up").cloned().collect();
     assert_eq!(each(&events, "type"), ["message.created", "participant.removed"]);
     eve.call("POST", &paths::leave(&session)).send().await.expect(200);
     assert_eq!(leaves.closed().await, 4503);

@@ -171,7 +171,9 @@ async fn a_stream_ends_with_its_token() {
     ann.add(&session, &bob).await;
     let expiring = stream(&bob, &session, "after=0", None).await;
     let told = expiring.rest().await;
-    assert!(now_s() >= crate::support::token::claims_of(&bob.token)["exp"].as_i64().expect("a time"));
+    assert!(
+        now_s() >= crate::support::token::claims_of(&bob.token)["exp"].as_i64().expect("a time")
+    );
     assert_eq!(each(&told, "type"), ["participant.added"]);
 }
 

@@ -14,7 +14,16 @@ async fn following_begins_with_the_session_and_who_is_there() {
     let following = socket.ask(&json!({"type": "follow", "session_id": session})).await;
     assert_eq!(
         fields(&following),
-        ["after", "head", "member_count", "online", "participants", "session", "session_id", "type"],
+        [
+            "after",
+            "head",
+            "member_count",
+            "online",
+            "participants",
+            "session",
+            "session_id",
+            "type"
+        ],
     );
     assert_eq!(text(&following["type"]), "following");
     assert_eq!((number(&following["after"]), number(&following["head"])), (1, 1));
@@ -39,7 +48,8 @@ async fn with_after_the_replay_comes_in_place_of_the_lists() {
     let epoch = ann.get(&paths::session(&session)).await.expect(200)["epoch"].clone();
     let mut socket = ann.v1().await;
     for after in [0, 2, 4] {
-        let follow = json!({"type": "follow", "session_id": session, "after": after, "epoch": epoch});
+        let follow =
+            json!({"type": "follow", "session_id": session, "after": after, "epoch": epoch});
         let following = socket.ask(&follow).await;
         assert_eq!(
             fields(&following),
@@ -78,8 +88,13 @@ async fn every_durable_event_has_its_form_and_its_number() {
     assert_eq!(
         each(&events, "type"),
         [
-            "participant.added", "message.created", "message.updated", "message.deleted",
-            "session.updated", "participant.removed", "session.deleted",
+            "participant.added",
+            "message.created",
+            "message.updated",
+            "message.deleted",
+            "session.updated",
+            "participant.removed",
+            "session.deleted",
         ],
     );
     for (event, seq) in events.iter().zip(1..) {

@@ -19,7 +19,8 @@ fn create(user: &TestUser, more: &str) -> String {
     format!(
         "POST {} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\n{more}\r\n",
-        paths::SESSIONS, user.token,
+        paths::SESSIONS,
+        user.token,
     )
 }
 
@@ -110,8 +111,13 @@ async fn two_ways_to_tell_a_length_are_one_too_many() {
 async fn a_length_and_chunks_together_are_refused_on_every_path() {
     let server = TestServer::start().await;
     let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
-    for line in ["GET /healthz", "GET /nothing", "POST /api/login", "GET /ws", "DELETE /api/chat/sessions/x"]
-    {
+    for line in [
+        "GET /healthz",
+        "GET /nothing",
+        "POST /api/login",
+        "GET /ws",
+        "DELETE /api/chat/sessions/x",
+    ] {
         let mut raw = server.raw().await;
         raw.send(format!("{line} HTTP/1.1\r\nHost: a\r\n{both}\r\n0\r\n\r\n")).await;
         let status = raw.answer().await.map_or(0, |answer| answer.status);
@@ -155,10 +161,12 @@ async fn http_1_0_is_answered_and_closed() {
     assert_eq!(raw.answer().await.expect("an answer").status, 200);
     assert_eq!(raw.rest().await, "");
     let mut raw = server.raw().await;
-    let list = format!("GET {} HTTP/1.0\r\nAuthorization: Bearer {}\r\n\r\n", paths::SESSIONS, ann.token);
+    let list =
+        format!("GET {} HTTP/1.0\r\nAuthorization: Bearer {}\r\n\r\n", paths::SESSIONS, ann.token);
     raw.send(list).await;
     assert_eq!(raw.answer().await.expect("an answer").status, 200);
-    let upgrade = crate::support::frames::head(&ann, &session, None).replace("HTTP/1.1", "HTTP/1.0");
+    let upgrade =
+        crate::support::frames::head(&ann, &session, None).replace("HTTP/1.1", "HTTP/1.0");
     let mut raw = server.raw().await;
     raw.send(upgrade).await;
     assert_ne!(raw.answer().await.map_or(0, |answer| answer.status), 101, "1.0 has no upgrade");

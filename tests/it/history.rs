@@ -47,7 +47,8 @@ async fn the_newest_come_ascending_unless_after_is_given() {
     assert_eq!(get("limit=2&after=4").await, [5, 7]);
     assert_eq!(get("after=3&before=9").await, [5, 7]);
     assert_eq!(get("after=3&before=9&limit=1").await, [5]);
-    for none in ["after=11", "after=999", "before=1", "before=0", "after=5&before=5", "after=9&before=3"]
+    for none in
+        ["after=11", "after=999", "before=1", "before=0", "after=5&before=5", "after=9&before=3"]
     {
         assert_eq!(get(none).await, [0; 0], "{none}");
     }
@@ -146,8 +147,18 @@ async fn bounds_of_pages_are_told() {
     let (messages, events) = (paths::messages(&session), paths::events(&session, ""));
     for base in [format!("{messages}?"), events.clone()] {
         for bad in [
-            "limit=0", "limit=1001", "limit=x", "limit=", "limit=1&limit=2", "after=-1", "after=x",
-            "after=", "after=1.5", "after=0x1", "after=%2B1", "after=99999999999999999999",
+            "limit=0",
+            "limit=1001",
+            "limit=x",
+            "limit=",
+            "limit=1&limit=2",
+            "after=-1",
+            "after=x",
+            "after=",
+            "after=1.5",
+            "after=0x1",
+            "after=%2B1",
+            "after=99999999999999999999",
             "after=0&after=0",
         ] {
             let answer = ann.get(&format!("{base}{bad}")).await;

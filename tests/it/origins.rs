@@ -15,18 +15,28 @@ async fn own_and_loopback_pages_may_call_and_no_others() {
     let ann = server.user("ann").await;
     let session = ann.create_session().await;
     let own = format!("http://{}", server.authority());
-    for good in [&*own, "http://localhost:3000", "https://localhost", "http://127.0.0.1:5173",
-        "http://[::1]:8080"]
-    {
+    for good in [
+        &*own,
+        "http://localhost:3000",
+        "https://localhost",
+        "http://127.0.0.1:5173",
+        "http://[::1]:8080",
+    ] {
         assert!(handshake(&ann, &session, good).await.is_ok(), "{good}");
         let answer = ann.call("GET", paths::SESSIONS).header("origin", good).send().await;
         assert_eq!(answer.header("access-control-allow-origin"), Some(good));
         assert_eq!(answer.header("access-control-allow-credentials"), None, "there are no cookies");
         assert_eq!(answer.status, 200);
     }
-    for bad in ["https://evil.example", "null", "http://localhost.evil.example", "http://localhost@evil.example",
-        "http://127.0.0.1.evil.example", "file://", "chrome-extension://abc"]
-    {
+    for bad in [
+        "https://evil.example",
+        "null",
+        "http://localhost.evil.example",
+        "http://localhost@evil.example",
+        "http://127.0.0.1.evil.example",
+        "file://",
+        "chrome-extension://abc",
+    ] {
         let refused = handshake(&ann, &session, bad).await.err().expect(bad);
         assert_eq!(refused.error(403), "origin_not_allowed", "{bad}");
         let answer = ann.call("GET", paths::SESSIONS).header("origin", bad).send().await;
@@ -84,7 +94,8 @@ async fn a_preflight_allows_all_that_a_client_needs() {
 async fn errors_can_be_read_by_the_page_too() {
     let server = TestServer::start().await;
     let page = "http://localhost:3000";
-    for (method, path) in [("GET", "/nothing"), ("PUT", paths::SESSIONS), ("GET", paths::SESSIONS)] {
+    for (method, path) in [("GET", "/nothing"), ("PUT", paths::SESSIONS), ("GET", paths::SESSIONS)]
+    {
         let answer = server.call(method, path).header("origin", page).send().await;
         assert!(answer.status >= 400);
         assert_eq!(answer.header("access-control-allow-origin"), Some(page), "{path}");

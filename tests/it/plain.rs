@@ -93,7 +93,10 @@ fn bad_frames() -> Vec<(String, &'static str)> {
         (r#"{"content":"a","x":{"y":1,"y":1}}"#.into(), "invalid_json"),
         (r#"{"content":"\ud800"}"#.into(), "invalid_json"),
         (r#"{"content":"a","x":1e999}"#.into(), "invalid_json"),
-        (format!(r#"{{"content":"a","x":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000)), "invalid_json"),
+        (
+            format!(r#"{{"content":"a","x":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000)),
+            "invalid_json",
+        ),
         ("{}".into(), "missing_field"),
         (content(json!(null)), "missing_field"),
         (content(json!(5)), "invalid_content"),
@@ -116,7 +119,11 @@ async fn a_frame_that_can_not_be_taken_is_answered_to_its_sender_alone() {
     for (frame, code) in bad_frames() {
         bad.send_text(&frame).await;
         let told = bad.next().await;
-        assert_eq!((fields(&told), text(&told["code"])), (vec!["code", "error"], code), "{frame:.60}");
+        assert_eq!(
+            (fields(&told), text(&told["code"])),
+            (vec!["code", "error"], code),
+            "{frame:.60}"
+        );
     }
     for bytes in [&b""[..], b"{\"content\":\"a\"}", &[0xFF; 70_000]] {
         bad.send_binary(bytes).await;
@@ -132,7 +139,9 @@ async fn frames_are_answered_in_the_order_in_which_they_came() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
     let session = ann.create_session().await;
-    ann.post(&paths::messages(&session), json!({"content": "a", "client_id": "k"})).await.expect(201);
+    ann.post(&paths::messages(&session), json!({"content": "a", "client_id": "k"}))
+        .await
+        .expect(201);
     let mut socket = ann.plain(&session, "").await;
     for n in 0..200 {
         match n % 2 {

@@ -62,8 +62,16 @@ async fn the_list_joins_owned_and_shared_sessions_the_latest_event_first() {
     assert_eq!(
         fields(&first[0]),
         [
-            "created_at", "epoch", "id", "is_owner", "last_message", "last_seq", "title",
-            "unread_count", "updated_at", "user_id",
+            "created_at",
+            "epoch",
+            "id",
+            "is_owner",
+            "last_message",
+            "last_seq",
+            "title",
+            "unread_count",
+            "updated_at",
+            "user_id",
         ],
     );
     bob.say(&own, "up").await;
@@ -117,9 +125,19 @@ async fn bounds_of_pages_are_told() {
     let members = paths::participants(&session);
     for list in [paths::SESSIONS, &members] {
         for bad in [
-            "limit=0", "limit=1001", "limit=-1", "limit=", "limit=x", "limit=1.0", "limit=%2B1",
-            "limit=99999999999999999999", "limit=1&limit=1", "before=", "before=x",
-            "before=0192f0c1-2345-7abc-8def-0123456789ab", "before=x&before=x",
+            "limit=0",
+            "limit=1001",
+            "limit=-1",
+            "limit=",
+            "limit=x",
+            "limit=1.0",
+            "limit=%2B1",
+            "limit=99999999999999999999",
+            "limit=1&limit=1",
+            "before=",
+            "before=x",
+            "before=0192f0c1-2345-7abc-8def-0123456789ab",
+            "before=x&before=x",
         ] {
             let answer = ann.get(&format!("{list}?{bad}")).await;
             assert_eq!(answer.error(400), "invalid_query", "{list}?{bad}");

@@ -31,7 +31,8 @@ fn is_limited(answer: Answer) {
 #[tokio::test]
 async fn ten_failed_logins_stop_the_account_at_that_address_alone() {
     let server = behind_a_proxy().await;
-    let (ann, bob) = (server.register("ann", PASSWORD).await, server.register("bob", PASSWORD).await);
+    let (ann, bob) =
+        (server.register("ann", PASSWORD).await, server.register("bob", PASSWORD).await);
     for _ in 0..10 {
         let failed = login(&server, &ann.email, "wrong horse", "192.0.2.1").await;
         assert_eq!(failed.error(401), "invalid_credentials");

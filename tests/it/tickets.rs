@@ -63,7 +63,8 @@ async fn the_header_and_a_bearer_subprotocol_are_as_good() {
     let by_header = Socket::dial(server.authority(), &query, &[("authorization", &bearer)]).await;
     assert_eq!(by_header.expect("it opens").protocol, None);
     for name in ["assistdeck.v1", "assistdeck.plain"] {
-        for offer in [format!("{name}, bearer.{}", ann.token), format!("bearer.{},{name}", ann.token)]
+        for offer in
+            [format!("{name}, bearer.{}", ann.token), format!("bearer.{},{name}", ann.token)]
         {
             let opened = Socket::open(server.authority(), &query, Some(&offer)).await;
             assert_eq!(opened.expect("it opens").protocol.as_deref(), Some(name), "never echoed");

@@ -41,7 +41,10 @@ async fn the_algorithm_and_the_key_are_the_servers_word() {
         ("alg HS512, signed so", by_library(jsonwebtoken::Algorithm::HS512)),
         ("alg RS256, signed with the secret", forge(&json!({"alg": "RS256"}), &claims, SECRET)),
         ("no alg", forge(&json!({"typ": "JWT"}), &claims, SECRET)),
-        ("another key", forge(&json!({"alg": "HS256"}), &claims, "another key of 32 bytes or more")),
+        (
+            "another key",
+            forge(&json!({"alg": "HS256"}), &claims, "another key of 32 bytes or more"),
+        ),
         ("an empty key", forge(&json!({"alg": "HS256"}), &claims, "")),
         (
             "its own key",
@@ -207,7 +210,8 @@ async fn the_token_stands_in_one_bearer_header_and_nowhere_else() {
     let path = "/api/users/profile";
     let call = |value: &str| server.call("GET", path).header("authorization", value);
     call(&format!("bEaReR {token}")).send().await.expect(200);
-    for bad in ["", "Bearer", "Bearer ", &token, &format!("Basic {token}"), &format!("Token {token}")]
+    for bad in
+        ["", "Bearer", "Bearer ", &token, &format!("Basic {token}"), &format!("Token {token}")]
     {
         is_unauthorized(call(bad).send().await, bad);
     }

@@ -111,7 +111,11 @@ async fn unread_is_counted_to_1000() {
                 .await;
             }
             let last = format!("{n}-125");
-            socket.up_to(|frame| text(&frame["type"]) == "message.sent" && frame["client_id"] == *last).await;
+            socket
+                .up_to(|frame| {
+                    text(&frame["type"]) == "message.sent" && frame["client_id"] == *last
+                })
+                .await;
         }
     });
     join_all(floods).await;

@@ -153,7 +153,9 @@ async fn what_can_not_be_taken_is_an_error_and_the_connection_goes_on() {
         let client_id = frame["client_id"].as_str().filter(|id| !id.is_empty());
         assert_eq!(told["client_id"].as_str().filter(|id| !id.is_empty()), client_id);
     }
-    for text_frame in ["", "{", "[]", "null", r#"{"type":"leave","type":"leave"}"#, "{\"a\":\"\\ud800\"}"] {
+    for text_frame in
+        ["", "{", "[]", "null", r#"{"type":"leave","type":"leave"}"#, "{\"a\":\"\\ud800\"}"]
+    {
         socket.send_text(text_frame).await;
         assert_eq!(text(&socket.next().await["code"]), "invalid_json");
     }

@@ -14,7 +14,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,9 +42,7 @@ impl Launch {
     /// `assistdeck serve` on the addresses it takes by default.
     pub fn serve_where_it_likes(folder: &Path) -> Self {
         let data = folder.join("data");
-        Self::subcommand("serve", "http://", folder)
-            .arg("--data-dir")
-            .arg(data)
+        Self::subcommand("serve", "http://", folder).arg("--data-dir").arg(data)
     }
 
     /// `assistdeck echo`: the socket layer alone, on a free port of 127.0.0.1.
@@ -61,11 +59,7 @@ impl Launch {
             }
         }
         command.arg(name).current_dir(folder).stdin(Stdio::null());
-        Self {
-            command,
-            scheme,
-            log: folder.join("stderr.log"),
-        }
+        Self { command, scheme, log: folder.join("stderr.log") }
     }
 
     pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Self {
@@ -87,32 +81,20 @@ impl Launch {
     /// the server ends before that or takes too long.
     pub fn start(mut self) -> ServerProcess {
         let log = OpenOptions::new().create(true).append(true).open(&self.log);
-        self.command
-            .stderr(log.expect("the log of the server opens"));
-        let mut child = self
-            .command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let stdout = child
-            .stdout
-            .take()
-            .expect("the output of the server is piped");
-        let (sender, receiver) = mpsc::channel();
+        self.command.stderr(log.expect("the log of the server opens"));
+        let mut child = self.command.stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let stdout = child.stdout.take().expect("the output of the server is piped");
+        let (sender, receiver) = mpsc::sync_channel(1);
         let scheme = self.scheme;
         thread::spawn(move || send_first_url(stdout, scheme, &sender));
-        let mut server = ServerProcess {
-            child,
-            url: String::new(),
-            log: self.log,
-        };
+        let mut server = ServerProcess { child, url: String::new(), log: self.log };
         server.url = server.wait_for_url(&receiver);
         server
     }
 }
 
 /// Sends the first URL of the scheme, then reads on: a full pipe would stop the server.
-fn send_first_url(stdout: ChildStdout, scheme: &str, found: &Sender<String>) {
+fn send_first_url(stdout: ChildStdout, scheme: &str, found: &SyncSender<String>) {
     let mut sought = true;
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
         if sought && let Some(at) = line.find(scheme) {
@@ -154,10 +136,7 @@ impl ServerProcess {
             if let Some(status) = self.child.try_wait().expect("the server is our child") {
                 return status;
             }
-            assert!(
-                Instant::now() < deadline,
-                "the server did not stop within {STOP_MAX:?}"
-            );
+            assert!(Instant::now() < deadline, "the server did not stop within {STOP_MAX:?}");
             thread::sleep(Duration::from_millis(10));
         }
     }

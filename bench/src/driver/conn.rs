@@ -146,10 +146,7 @@ impl Conn {
             let used = self.take(&scratch[..end], shared)?;
             self.partial.clear();
             self.partial.extend_from_slice(&scratch[used..end]);
-            ensure!(
-                self.partial.len() < scratch.len(),
-                "a frame beyond the buffer"
-            );
+            ensure!(self.partial.len() < scratch.len(), "a frame beyond the buffer");
             // After the end was told no further edge comes: then the zero must be read too.
             if end < scratch.len() && !ended {
                 break;
@@ -158,11 +155,7 @@ impl Conn {
         if self.window > 0 {
             self.refill(shared)?;
         }
-        if self.out.is_empty() {
-            Ok(())
-        } else {
-            self.flush()
-        }
+        if self.out.is_empty() { Ok(()) } else { self.flush() }
     }
 
     /// Looks at everything whole in `bytes` and says how far that goes.
@@ -174,10 +167,7 @@ impl Conn {
             };
             let head = String::from_utf8_lossy(&bytes[..end]);
             if !head.starts_with("HTTP/1.1 101") || !head.contains(ACCEPT) {
-                bail!(
-                    "the upgrade was refused: {}",
-                    String::from_utf8_lossy(bytes)
-                );
+                bail!("the upgrade was refused: {}", String::from_utf8_lossy(bytes));
             }
             self.state = State::Open;
             shared.opened += 1;
@@ -223,14 +213,8 @@ impl Conn {
 
     /// Sends until the window is full again.
     pub fn refill(&mut self, shared: &mut Shared) -> Result<()> {
-        let room = self
-            .window
-            .saturating_sub(self.sent.saturating_sub(self.own_seen));
-        if shared.sending && room > 0 {
-            self.send(shared, room)
-        } else {
-            Ok(())
-        }
+        let room = self.window.saturating_sub(self.sent.saturating_sub(self.own_seen));
+        if shared.sending && room > 0 { self.send(shared, room) } else { Ok(()) }
     }
 
     /// Sends `count` messages in one write.
@@ -259,11 +243,7 @@ impl Conn {
 fn close_reason(payload: &[u8]) -> String {
     match payload {
         [a, b, reason @ ..] => {
-            format!(
-                "{} {}",
-                u16::from_be_bytes([*a, *b]),
-                String::from_utf8_lossy(reason)
-            )
+            format!("{} {}", u16::from_be_bytes([*a, *b]), String::from_utf8_lossy(reason))
         }
         _ => "no code".to_owned(),
     }

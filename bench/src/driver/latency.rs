@@ -17,12 +17,7 @@ pub struct Latency {
 impl Latency {
     /// The first message sent will have the number `base` + 1.
     pub fn new(base: u64) -> Self {
-        Self {
-            base,
-            sent_at: Vec::new(),
-            now: Instant::now(),
-            nanoseconds: Vec::new(),
-        }
+        Self { base, sent_at: Vec::new(), now: Instant::now(), nanoseconds: Vec::new() }
     }
 
     pub fn sent(&mut self) {
@@ -35,13 +30,10 @@ impl Latency {
     }
 
     pub fn note(&mut self, seq: u64) {
-        let at = seq
-            .checked_sub(self.base + 1)
-            .and_then(|at| usize::try_from(at).ok());
+        let at = seq.checked_sub(self.base + 1).and_then(|at| usize::try_from(at).ok());
         if let Some(sent_at) = at.and_then(|at| self.sent_at.get(at)) {
             let took = self.now.saturating_duration_since(*sent_at).as_nanos();
-            self.nanoseconds
-                .push(u32::try_from(took).unwrap_or(u32::MAX));
+            self.nanoseconds.push(u32::try_from(took).unwrap_or(u32::MAX));
         }
     }
 

@@ -51,13 +51,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn members(members: usize) -> Self {
-        Self {
-            members,
-            stalled: 0,
-            handshakes: 64,
-            replay: None,
-            silence_max: SILENCE_MAX,
-        }
+        Self { members, stalled: 0, handshakes: 64, replay: None, silence_max: SILENCE_MAX }
     }
 }
 
@@ -201,10 +195,7 @@ impl Driver {
     fn caught_up(&self) -> bool {
         let head = |conn: &Conn| self.shared.sessions[conn.session].head();
         let waits = |conn: &Conn| !conn.stalled && conn.state == State::Open;
-        self.conns
-            .iter()
-            .filter(|conn| waits(conn))
-            .all(|conn| conn.ledger.last() >= head(conn))
+        self.conns.iter().filter(|conn| waits(conn)).all(|conn| conn.ledger.last() >= head(conn))
     }
 
     /// Stops sending, takes what is under way, lets stalled members read, and settles the
@@ -212,21 +203,13 @@ impl Driver {
     pub fn finish(mut self, world: &mut World) -> Result<Outcome> {
         self.shared.sending = false;
         self.settle()?;
-        for (at, conn) in self
-            .conns
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, conn)| conn.stalled)
-        {
+        for (at, conn) in self.conns.iter_mut().enumerate().filter(|(_, conn)| conn.stalled) {
             conn.resume(self.poll.registry(), Token(at))?;
         }
         self.settle()?;
         // What comes twice comes after the head was reached, too.
         self.run_for(GRACE)?;
-        let mut outcome = Outcome {
-            faults: Faults::default(),
-            cut: 0,
-        };
+        let mut outcome = Outcome { faults: Faults::default(), cut: 0 };
         for conn in &self.conns {
             let head = self.shared.sessions[conn.session].head();
             match conn.state {

@@ -47,11 +47,7 @@ impl Shared {
             seq: Field::new("\"seq\":"),
             sender: Field::new("\"sender_id\":\""),
             number: Field::new("\"content\":\"n="),
-            sessions: world
-                .sessions
-                .iter()
-                .map(|session| state(session.head))
-                .collect(),
+            sessions: world.sessions.iter().map(|session| state(session.head)).collect(),
             delivered: 0,
             reads: 0,
             opened: 0,
@@ -94,9 +90,7 @@ mod tests {
 
     #[test]
     fn a_message_is_json_of_200_bytes_content_with_its_number() {
-        let mut shared = Shared::new(&World {
-            sessions: Vec::new(),
-        });
+        let mut shared = Shared::new(&World { sessions: Vec::new() });
         let mut bytes = Vec::new();
         shared.put_message(&mut bytes, 1_234_567);
         let head = frame::parse(&bytes).expect("valid").expect("whole");

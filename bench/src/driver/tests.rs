@@ -27,10 +27,8 @@ fn serve(numbers: &'static [u64]) -> SocketAddr {
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
             .to_vec();
         for seq in numbers {
-            let text = format!(
-                r#"{{"seq":{seq},"sender_id":"x","content":"{}"}}"#,
-                "y".repeat(200)
-            );
+            let text =
+                format!(r#"{{"seq":{seq},"sender_id":"x","content":"{}"}}"#, "y".repeat(200));
             frame::put_server(&mut bytes, frame::TEXT, &[text.as_bytes()]);
         }
         for piece in bytes.chunks(150) {
@@ -44,24 +42,11 @@ fn serve(numbers: &'static [u64]) -> SocketAddr {
 
 /// The outcome for a member that stands at 0 of 5.
 fn outcome(numbers: &'static [u64]) -> Result<Faults> {
-    let member = Member {
-        user: Uuid::new_v4(),
-        token: "t".to_owned(),
-    };
-    let session = Session {
-        id: "s".to_owned(),
-        members: vec![member],
-        head: 5,
-    };
-    let mut world = World {
-        sessions: vec![session],
-    };
+    let member = Member { user: Uuid::new_v4(), token: "t".to_owned() };
+    let session = Session { id: "s".to_owned(), members: vec![member], head: 5 };
+    let mut world = World { sessions: vec![session] };
     let silence_max = Duration::from_millis(200);
-    let plan = Plan {
-        replay: Some(5),
-        silence_max,
-        ..Plan::members(1)
-    };
+    let plan = Plan { replay: Some(5), silence_max, ..Plan::members(1) };
     let driver = Driver::connect(&world, serve(numbers), plan)?;
     Ok(driver.finish(&mut world)?.faults)
 }
@@ -73,21 +58,12 @@ fn a_server_that_keeps_its_promise_has_no_fault() {
 
 #[test]
 fn what_a_server_loses_doubles_or_swaps_is_found() {
-    let lost = Faults {
-        lost: 1,
-        ..Faults::default()
-    };
+    let lost = Faults { lost: 1, ..Faults::default() };
     assert_eq!(outcome(&[1, 2, 4, 5]).expect("runs"), lost);
     assert_eq!(outcome(&[1, 2, 3, 4]).expect("runs"), lost);
-    let doubled = Faults {
-        doubled: 1,
-        ..Faults::default()
-    };
+    let doubled = Faults { doubled: 1, ..Faults::default() };
     assert_eq!(outcome(&[1, 2, 3, 3, 4, 5]).expect("runs"), doubled);
     assert_eq!(outcome(&[1, 2, 3, 4, 5, 5]).expect("runs"), doubled);
-    let swapped = Faults {
-        out_of_order: 1,
-        ..Faults::default()
-    };
+    let swapped = Faults { out_of_order: 1, ..Faults::default() };
     assert_eq!(outcome(&[1, 3, 2, 4, 5]).expect("runs"), swapped);
 }

@@ -39,13 +39,7 @@ pub struct Turn<'a> {
 
 impl Conn {
     pub fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            room: None,
-            user: [b'-'; 36],
-            partial: None,
-            pending: None,
-        }
+        Self { stream, room: None, user: [b'-'; 36], partial: None, pending: None }
     }
 
     /// Takes all that has come. The session, when this was the handshake.
@@ -90,9 +84,7 @@ impl Conn {
                 frame::CLOSE => bail!("closed"),
                 _ => continue,
             }
-            let content = payload
-                .strip_prefix(OPENING)
-                .and_then(|p| p.strip_suffix(CLOSING));
+            let content = payload.strip_prefix(OPENING).and_then(|p| p.strip_suffix(CLOSING));
             let room = &mut turn.rooms[at];
             if room.frames.is_empty() {
                 turn.touched.push(at);
@@ -107,9 +99,7 @@ impl Conn {
             return Ok(0);
         }
         let request = std::str::from_utf8(bytes)?;
-        let key = request
-            .lines()
-            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
         let accept = Sha1::digest(format!("{}{GUID}", key.context("no key")?));
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -125,10 +115,7 @@ impl Conn {
     /// Writes `bytes`, or keeps what the socket does not take.
     pub fn deliver(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(pending) = &mut self.pending {
-            ensure!(
-                pending.len() + bytes.len() <= PENDING_BYTES_MAX,
-                "too slow a reader"
-            );
+            ensure!(pending.len() + bytes.len() <= PENDING_BYTES_MAX, "too slow a reader");
             pending.extend_from_slice(bytes);
             return Ok(());
         }

@@ -29,12 +29,7 @@ impl Journal {
             file.write_all_at(&zeros, at as u64)?;
         }
         file.sync_all()?;
-        Ok(Self {
-            file,
-            flush,
-            at: 0,
-            batch: Vec::new(),
-        })
+        Ok(Self { file, flush, at: 0, batch: Vec::new() })
     }
 
     pub fn add(&mut self, bytes: &[u8]) {

@@ -47,8 +47,7 @@ pub struct Limit {
 pub fn run(listen: SocketAddr, data_dir: &Path, flush: bool) -> Result<()> {
     let mut listener = TcpListener::bind(listen)?;
     let poll = Poll::new()?;
-    poll.registry()
-        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut limit = Limit {
         poll,
         conns: Vec::new(),
@@ -87,11 +86,7 @@ impl Limit {
                 self.read(at, event.is_read_closed());
             }
         }
-        if self.touched.is_empty() {
-            Ok(())
-        } else {
-            self.commit_and_deliver()
-        }
+        if self.touched.is_empty() { Ok(()) } else { self.commit_and_deliver() }
     }
 
     fn accept(&mut self) -> Result<()> {
@@ -107,9 +102,7 @@ impl Limit {
                 self.conns.len() - 1
             });
             let both = Interest::READABLE | Interest::WRITABLE;
-            self.poll
-                .registry()
-                .register(&mut stream, Token(at), both)?;
+            self.poll.registry().register(&mut stream, Token(at), both)?;
             self.conns[at] = Some(Conn::new(stream));
         }
     }
@@ -118,10 +111,7 @@ impl Limit {
         let Some(conn) = &mut self.conns[at] else {
             return;
         };
-        let turn = &mut Turn {
-            rooms: &mut self.rooms,
-            touched: &mut self.touched,
-        };
+        let turn = &mut Turn { rooms: &mut self.rooms, touched: &mut self.touched };
         match conn.read(ended, &mut self.scratch, turn) {
             Ok(None) => {}
             Ok(Some(session)) => self.join(at, session),
@@ -146,9 +136,7 @@ impl Limit {
             return;
         };
         if let Some(room) = conn.room {
-            self.rooms[room as usize]
-                .members
-                .retain(|member| *member != at);
+            self.rooms[room as usize].members.retain(|member| *member != at);
         }
         self.free.push(at);
     }
@@ -162,9 +150,7 @@ impl Limit {
         for room in self.touched.drain(..) {
             let room = &mut self.rooms[room];
             for member in &room.members {
-                let conn = self.conns[*member]
-                    .as_mut()
-                    .expect("a member leaves when it closes");
+                let conn = self.conns[*member].as_mut().expect("a member leaves when it closes");
                 if conn.deliver(&room.frames).is_err() {
                     failed.push(*member);
                 }

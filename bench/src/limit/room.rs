@@ -25,12 +25,7 @@ pub struct Room {
 
 impl Room {
     pub fn new(session: [u8; 36]) -> Self {
-        Self {
-            session,
-            seq: 0,
-            members: Vec::new(),
-            frames: Vec::new(),
-        }
+        Self { session, seq: 0, members: Vec::new(), frames: Vec::new() }
     }
 
     /// Numbers a message and puts its frame behind the others of this turn.
@@ -67,10 +62,7 @@ mod tests {
         let second = frame::parse(rest).expect("valid").expect("whole");
         let json: serde_json::Value =
             serde_json::from_slice(&rest[second.start..second.end]).expect("JSON");
-        assert_eq!(
-            (json["seq"].as_u64(), json["content"].as_str()),
-            (Some(2), Some("again"))
-        );
+        assert_eq!((json["seq"].as_u64(), json["content"].as_str()), (Some(2), Some("again")));
         assert_eq!(json["sender_id"].as_str(), Some("7".repeat(36).as_str()));
     }
 }

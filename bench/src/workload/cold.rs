@@ -18,10 +18,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const SHAPE: Shape = Shape {
-    sessions: 200,
-    members: 5,
-};
+const SHAPE: Shape = Shape { sessions: 200, members: 5 };
 const MESSAGES_A_SESSION: u64 = 50;
 /// A start is short: more runs than of the long workloads cost nothing.
 const RUNS_A_RUN: usize = 5;
@@ -41,10 +38,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     };
     let mut entries = vec![entry(&hyper, figures)];
     for target in bench.servers.clone() {
-        bench.say(&format!(
-            "cold: {} sessions of {}",
-            SHAPE.sessions, SHAPE.members
-        ));
+        bench.say(&format!("cold: {} sessions of {}", SHAPE.sessions, SHAPE.members));
         let mut stage = bench.stage("cold", &target, SHAPE)?;
         let plan = Plan::members(1);
         let mut driver = Driver::connect(&stage.world, stage.running.addr, plan)?;
@@ -76,9 +70,7 @@ fn knock(running: &Running) -> Result<Instant> {
     while running.started_at.elapsed() < LIMIT {
         // Until the port is open, connecting is refused at once.
         if let Ok(mut client) = Client::connect(running.addr)
-            && client
-                .call(&Request::get("/healthz"))
-                .is_ok_and(|answer| answer.status == 200)
+            && client.call(&Request::get("/healthz")).is_ok_and(|answer| answer.status == 200)
         {
             return Ok(Instant::now());
         }

@@ -24,30 +24,21 @@ pub struct Spec {
 
 pub const W1: Spec = Spec {
     measures: goals::W1,
-    shape: Shape {
-        sessions: 1,
-        members: 100,
-    },
+    shape: Shape { sessions: 1, members: 100 },
     senders: Senders::Owners(16),
     deliveries_a_count: 1.0,
 };
 
 pub const W2: Spec = Spec {
     measures: goals::W2,
-    shape: Shape {
-        sessions: 1,
-        members: 1000,
-    },
+    shape: Shape { sessions: 1, members: 1000 },
     senders: Senders::Owners(8),
     deliveries_a_count: 1.0,
 };
 
 pub const W3: Spec = Spec {
     measures: goals::W3,
-    shape: Shape {
-        sessions: 200,
-        members: 5,
-    },
+    shape: Shape { sessions: 200, members: 5 },
     senders: Senders::Everyone(1),
     deliveries_a_count: 5.0,
 };
@@ -74,12 +65,7 @@ pub fn run(bench: &mut Bench, spec: &Spec) -> Result<()> {
             faults[at] += found;
         }
     }
-    let FanoutMeasures {
-        rate,
-        cpu,
-        joined,
-        driver,
-    } = spec.measures;
+    let FanoutMeasures { rate, cpu, joined, driver } = spec.measures;
     let mut add = |measure, figure: &dyn Fn(&Window) -> f64| {
         let entry = |(at, stage): (usize, &Stage)| {
             let runs: Runs = windows[at].iter().map(figure).collect();
@@ -87,9 +73,7 @@ pub fn run(bench: &mut Bench, spec: &Spec) -> Result<()> {
         };
         bench.add(measure, stages.iter().enumerate().map(entry).collect());
     };
-    add(rate, &|window| {
-        window.deliveries_per_s / spec.deliveries_a_count
-    });
+    add(rate, &|window| window.deliveries_per_s / spec.deliveries_a_count);
     add(cpu, &|window| window.cpu_ms_per_1000);
     add(joined, &|window| window.deliveries_a_read);
     add(driver, &|window| window.driver_ms_per_1000);

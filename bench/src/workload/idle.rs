@@ -29,10 +29,7 @@ struct Figures {
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let connections = bench.clip(bench.options.connections);
-    let shape = Shape {
-        sessions: connections.div_ceil(MEMBERS),
-        members: MEMBERS,
-    };
+    let shape = Shape { sessions: connections.div_ceil(MEMBERS), members: MEMBERS };
     let targets = bench.with_limits(&[Target::limit(true)]);
     let mut all = Vec::new();
     bench.say(&format!("idle: {} sessions of {MEMBERS}", shape.sessions));

@@ -13,10 +13,7 @@ use crate::world::Shape;
 use anyhow::Result;
 use std::time::Duration;
 
-const SHAPE: Shape = Shape {
-    sessions: 1,
-    members: 100,
-};
+const SHAPE: Shape = Shape { sessions: 1, members: 100 };
 const INTERVAL: Duration = Duration::from_millis(10);
 const WARMUP_MESSAGES: usize = 50;
 
@@ -45,17 +42,11 @@ fn measure(bench: &Bench, stage: &mut Stage) -> Result<(f64, f64, Faults)> {
     bench.await_quiet()?;
     let mut driver = Driver::connect(&stage.world, stage.running.addr, Plan::members(100))?;
     driver.run_paced(INTERVAL, WARMUP_MESSAGES)?;
-    let count = (bench.options.seconds / INTERVAL.as_secs_f64())
-        .ceil()
-        .max(1.0) as usize;
+    let count = (bench.options.seconds / INTERVAL.as_secs_f64()).ceil().max(1.0) as usize;
     let meter = stage.meter(bench)?;
     let mut latency = driver.run_paced(INTERVAL, count)?;
     stage.read(bench, &meter)?;
     let outcome = driver.finish(&mut stage.world)?;
     std::thread::sleep(BREATH);
-    Ok((
-        latency.percentile(0.50),
-        latency.percentile(0.99),
-        outcome.faults,
-    ))
+    Ok((latency.percentile(0.50), latency.percentile(0.99), outcome.faults))
 }

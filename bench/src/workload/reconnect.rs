@@ -25,10 +25,7 @@ struct Figures {
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let connections = bench.clip(bench.options.reconnects);
-    let shape = Shape {
-        sessions: connections.div_ceil(MEMBERS),
-        members: MEMBERS,
-    };
+    let shape = Shape { sessions: connections.div_ceil(MEMBERS), members: MEMBERS };
     let servers = bench.servers.clone();
     let mut stages = bench.stages("reconnect", &servers, shape)?;
     let mut all = vec![Figures::default(); stages.len()];
@@ -55,11 +52,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
 }
 
 fn measure(bench: &Bench, stage: &mut Stage, figures: &mut Figures) -> Result<()> {
-    let plan = Plan {
-        handshakes: HANDSHAKES,
-        replay: Some(MISSED),
-        ..Plan::members(MEMBERS)
-    };
+    let plan = Plan { handshakes: HANDSHAKES, replay: Some(MISSED), ..Plan::members(MEMBERS) };
     bench.await_quiet()?;
     let meter = stage.meter(bench)?;
     let mut driver = Driver::connect(&stage.world, stage.running.addr, plan)?;

@@ -14,10 +14,7 @@ use crate::world::{Session, Shape, World};
 use anyhow::{Result, ensure};
 
 const CONNECTIONS: usize = 16;
-const SHAPE: Shape = Shape {
-    sessions: 1,
-    members: CONNECTIONS,
-};
+const SHAPE: Shape = Shape { sessions: 1, members: CONNECTIONS };
 const MESSAGES: u64 = 60;
 const PROFILE_PATH: &str = "/api/users/profile";
 /// The size of the answers when no server is there to ask.
@@ -47,11 +44,7 @@ fn write_messages(stage: &mut Stage) -> Result<()> {
     let mut driver = Driver::connect(&stage.world, stage.running.addr, Plan::members(1))?;
     driver.start(Senders::Owners(MESSAGES))?;
     let outcome = driver.finish(&mut stage.world)?;
-    ensure!(
-        outcome.faults == crate::verify::Faults::default(),
-        "{:?}",
-        outcome.faults
-    );
+    ensure!(outcome.faults == crate::verify::Faults::default(), "{:?}", outcome.faults);
     Ok(())
 }
 
@@ -73,21 +66,15 @@ fn compare(
         for (stage, figures) in stages.iter_mut().zip(&mut figures[1..]) {
             let session = &stage.world.sessions[0];
             let requests = session.members.iter().map(|member| {
-                Request::get(path(session))
-                    .by(&member.token)
-                    .bytes(stage.running.addr)
+                Request::get(path(session)).by(&member.token).bytes(stage.running.addr)
             });
             let requests = requests.collect();
             measure(bench, stage, requests, figures)?;
         }
     }
     let all = || std::iter::once(&hyper).chain(&*stages).zip(&figures);
-    let rates = all()
-        .map(|(stage, figures)| stage.entry(figures.rate.clone(), None))
-        .collect();
-    let costs = all()
-        .map(|(stage, figures)| stage.entry(figures.cpu.clone(), None))
-        .collect();
+    let rates = all().map(|(stage, figures)| stage.entry(figures.rate.clone(), None)).collect();
+    let costs = all().map(|(stage, figures)| stage.entry(figures.cpu.clone(), None)).collect();
     bench.add(rate, rates);
     bench.add(cpu, costs);
     Ok(())
@@ -97,11 +84,7 @@ fn answer_bytes(stage: &Stage, path: &impl Fn(&Session) -> String) -> Result<usi
     let session = &stage.world.sessions[0];
     let request = Request::get(path(session)).by(&session.members[0].token);
     let answer = Client::connect(stage.running.addr)?.call(&request)?;
-    ensure!(
-        answer.status == 200,
-        "{}",
-        String::from_utf8_lossy(&answer.body)
-    );
+    ensure!(answer.status == 200, "{}", String::from_utf8_lossy(&answer.body));
     Ok(answer.body.len())
 }
 
@@ -110,16 +93,8 @@ fn hyper_stage(bench: &Bench, bytes: usize) -> Result<Stage> {
     target.name = format!("{}, {bytes} B", target.name);
     let data_dir = bench.fresh_dir("rest", &target)?;
     let running = target.start(bench.options.cores(), &data_dir)?;
-    let world = World {
-        sessions: Vec::new(),
-    };
-    Ok(Stage {
-        target,
-        running,
-        world,
-        data_dir,
-        others: 0.0,
-    })
+    let world = World { sessions: Vec::new() };
+    Ok(Stage { target, running, world, data_dir, others: 0.0 })
 }
 
 fn measure(
@@ -136,9 +111,7 @@ fn measure(
     let reading = stage.read(bench, &meter)?;
     let answered = (load.answered - before) as f64;
     figures.rate.push(answered / reading.seconds);
-    figures
-        .cpu
-        .push(reading.server_ms * 1000.0 / answered.max(1.0));
+    figures.cpu.push(reading.server_ms * 1000.0 / answered.max(1.0));
     drop(load);
     std::thread::sleep(BREATH);
     Ok(())

@@ -15,10 +15,7 @@ use anyhow::Result;
 
 const HEALTHY: usize = 100;
 const STALLED: usize = 10;
-const SHAPE: Shape = Shape {
-    sessions: 1,
-    members: HEALTHY + STALLED,
-};
+const SHAPE: Shape = Shape { sessions: 1, members: HEALTHY + STALLED };
 const IN_FLIGHT: u64 = 16;
 
 #[derive(Debug, Default, Clone)]
@@ -59,10 +56,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
 /// Deliveries to healthy members a second.
 fn measure(bench: &Bench, stage: &mut Stage, stalled: usize, figures: &mut Figures) -> Result<f64> {
     bench.await_quiet()?;
-    let plan = Plan {
-        stalled,
-        ..Plan::members(HEALTHY + stalled)
-    };
+    let plan = Plan { stalled, ..Plan::members(HEALTHY + stalled) };
     let mut driver = Driver::connect(&stage.world, stage.running.addr, plan)?;
     driver.start(Senders::Owners(IN_FLIGHT))?;
     driver.run_for(bench.options.warmup())?;

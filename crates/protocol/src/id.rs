@@ -95,7 +95,9 @@ mod tests {
         let text = "0192f0c1-2345-7abc-8def-0123456789ab";
         assert_eq!(text.parse::<UserId>().map(|id| id.to_string()), Ok(text.to_owned()));
         assert!(text.to_uppercase().parse::<UserId>().is_ok());
-        for bad in ["", "x", "0192f0c123457abc8def0123456789ab", "{0192f0c1-2345-7abc-8def-01234567}"] {
+        for bad in
+            ["", "x", "0192f0c123457abc8def0123456789ab", "{0192f0c1-2345-7abc-8def-01234567}"]
+        {
             assert_eq!(bad.parse::<UserId>(), Err(NotAnId), "{bad}");
         }
     }

@@ -270,8 +270,18 @@ mod tests {
         let many = (0..40).map(|i| format!("\"k{i}\":1,")).collect::<String>();
         let twice_among_many = format!("{{{many}\"k39\":2}}");
         for bad in [
-            "", "[]", "\"a\"", "null", "{", "{}{}", r#"{"a":1,"a":2}"#, r#"{"x":{"a":1,"a":1}}"#,
-            r#"{"content":"\ud800"}"#, r#"{"seq":1e999}"#, &deep, &twice_among_many,
+            "",
+            "[]",
+            "\"a\"",
+            "null",
+            "{",
+            "{}{}",
+            r#"{"a":1,"a":2}"#,
+            r#"{"x":{"a":1,"a":1}}"#,
+            r#"{"content":"\ud800"}"#,
+            r#"{"seq":1e999}"#,
+            &deep,
+            &twice_among_many,
         ] {
             assert_eq!(read::<Body>(bad.as_bytes()).expect_err(bad), ErrorCode::InvalidJson);
         }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::json::{Field, Text};
 use crate::User;
+use crate::json::{Field, Text};
 
 /// `POST /api/register`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -117,4 +117,3 @@ pub struct Done {
 pub struct ReadMark {
     pub seq: u64,
 }
-

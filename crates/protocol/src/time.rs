@@ -72,7 +72,10 @@ mod tests {
             assert_eq!(Timestamp(micros).to_rfc3339(), text);
             let json = serde_json::to_string(&Timestamp(micros)).expect("a string");
             assert_eq!(json, format!("\"{text}\""));
-            assert_eq!(serde_json::from_str::<Timestamp>(&json).expect("a time"), Timestamp(micros));
+            assert_eq!(
+                serde_json::from_str::<Timestamp>(&json).expect("a time"),
+                Timestamp(micros)
+            );
         }
     }
 }

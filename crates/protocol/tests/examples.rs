@@ -110,10 +110,7 @@ fn signals() -> Vec<(&'static str, ServerFrame)> {
             },
         ),
         ("caught_up", ServerFrame::CaughtUp { session_id, seq: 7 }),
-        (
-            "message.sent",
-            ServerFrame::MessageSent { client_id: "c-17".into(), message: message() },
-        ),
+        ("message.sent", ServerFrame::MessageSent { client_id: "c-17".into(), message: message() }),
         ("presence", ServerFrame::Presence { session_id, user_id, online: true }),
         ("typing", ServerFrame::Typing { session_id, user_id, is_typing: true }),
         ("read", ServerFrame::Read { session_id, user_id, seq: 7 }),

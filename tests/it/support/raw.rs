@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::Answer;
 
 /// What has to come has come long before this.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A connection without manners.
 pub struct Raw {
@@ -55,7 +55,8 @@ impl Raw {
             let name: http::HeaderName = name.parse().expect("a name");
             headers.append(name, value.parse().expect("a value"));
         }
-        let length = headers.get("content-length").map_or("0", |length| length.to_str().expect("text"));
+        let length =
+            headers.get("content-length").map_or("0", |length| length.to_str().expect("text"));
         let length: usize = length.parse().expect("a number");
         while self.read.len() < length {
             if !self.fill().await {

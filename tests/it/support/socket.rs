@@ -13,7 +13,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::Answer;
 
 /// What has to come has come long before this.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -140,6 +140,14 @@ impl Socket {
             if ends {
                 return frames;
             }
+        }
+    }
+
+    /// The next frame; none where the server closes in its place.
+    pub async fn next_or_closed(&mut self) -> Option<Value> {
+        match self.message().await {
+            Message::Text(text) => Some(serde_json::from_str(&text).expect("JSON")),
+            _ => None,
         }
     }
 

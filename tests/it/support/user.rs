@@ -165,7 +165,8 @@ pub fn each(values: &[Value], field: &str) -> Vec<Value> {
 /// The names of an object's fields, in order of the alphabet.
 #[track_caller]
 pub fn fields(value: &Value) -> Vec<&str> {
-    let mut names: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut names: Vec<_> =
+        value.as_object().expect("an object").keys().map(String::as_str).collect();
     names.sort_unstable();
     names
 }
