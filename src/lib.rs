@@ -4,7 +4,8 @@
 //! (ARCHITECTURE.md tells the whole map, `tests/tidy.rs` holds it):
 //!
 //! * [`cli`], [`server`], [`app`]: the program, the server as a whole, what handlers share;
-//! * [`http`], [`ws`]: the doors; [`refusal`], [`origins`], [`peer`]: what both need;
+//! * [`http`], [`ws`]: the doors; [`refusal`], [`origins`], [`peer`], [`heads`]: what both
+//!   need;
 //! * [`chat`], [`auth`]: what people may do and what then happens; who they are;
 //! * [`hub`], [`store`]: who listens on this node; the truth;
 //! * [`config`], [`logging`], [`metrics`].
@@ -16,6 +17,7 @@ pub mod auth;
 pub mod chat;
 pub mod cli;
 pub mod config;
+pub mod heads;
 pub mod http;
 pub mod hub;
 pub mod logging;

@@ -23,13 +23,14 @@ use tower::Service;
 
 use crate::app::{App, Backend, OpenError};
 use crate::config::Config;
+use crate::heads::Watched;
 use crate::hub::Mail;
-use crate::peer::Peer;
+use crate::peer::{CompleteBy, Peer};
 use crate::{http as rest, ws};
 
-/// A request's head has to be complete this long after its first byte; also the time that a
-/// silent connection is given.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request has to be complete this long after its first byte; also the time that a silent
+/// connection is given.
+const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
 /// The head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Sockets are closed at this rate a second or faster when the server stops.
@@ -192,13 +193,18 @@ async fn accept_until(
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let (stream, watch) = Watched::new(stream);
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        if let Some(head) = watch.next_head() {
+            request.extensions_mut().insert(CompleteBy(head.began + COMPLETE_WITHIN));
+            request.extensions_mut().insert(head);
+        }
         router.clone().call(request.map(Body::new))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(COMPLETE_WITHIN)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -36,7 +36,7 @@ impl Chat {
         wait: Duration,
     ) -> Result<EventPage> {
         let inbox = Arc::new(Inbox::new(Identity::of(actor.user)));
-        let place = Place { inbox: inbox.clone(), number: 0, wire: Wire::Sse, is_present: false };
+        let place = Place { inbox: inbox.clone(), number: 0, wire: Wire::Sse };
         let followed = self.hub.follow(session, place);
         let member = self.member(actor, session).await?;
         if after > member.head() {
@@ -78,7 +78,7 @@ impl Chat {
     ) -> Result<Feed> {
         let inbox = Arc::new(Inbox::new(identity));
         let connected = self.hub.connect(inbox.clone());
-        let place = Place { inbox, number: 0, wire: Wire::Sse, is_present: true };
+        let place = Place { inbox, number: 0, wire: Wire::Sse };
         let (follower, _) = self.follow(actor, session, position, place).await?;
         Ok(Feed { follower, connected, has_ended: false })
     }

@@ -81,6 +81,7 @@ impl Chat {
         if after > head {
             return Err(ErrorCode::PositionUnknown.into());
         }
+        followed.appear();
         let cursor = Cursor::new(actor.user, after, head);
         let chat = self.clone();
         let replay_until = Some(head);

@@ -65,6 +65,10 @@ impl Checked {
         idempotency_key: Option<&str>,
     ) -> std::result::Result<Self, ErrorCode> {
         let content = new.content.required(ErrorCode::InvalidContent)?;
+        // 413 comes before 400 of anything beside it.
+        if content.len() > CONTENT_BYTES_MAX {
+            return Err(ErrorCode::ContentTooLarge);
+        }
         let file_url = new.file_url.optional(ErrorCode::InvalidFileUrl)?;
         let is_ai_message = new.is_ai_message.optional(ErrorCode::InvalidJson)?;
         let client_id = new.client_id.optional(ErrorCode::InvalidClientId)?;

@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 use super::linger;
 use crate::app::App;
+use crate::heads::Head;
 use crate::metrics::StatusLabel;
 use crate::origins::Origins;
 use crate::refusal::Refusal;
@@ -57,11 +58,24 @@ pub(super) async fn door(
     let method = method_name(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    let head = request.extensions().get::<Head>().copied();
     linger::guard(&mut request, &app.tracker);
     let span = tracing::error_span!("request", id = id.to_str().ok(), method, route);
     async {
-        let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-        let mut response = answered.unwrap_or_else(|panic| panicked(&*panic));
+        let mut response = match head {
+            // RFC 9112, 6.3: a sign of an attack on whoever forwards it.
+            Some(Head { has_length: true, has_encoding: true, .. }) => {
+                Refusal::from(ErrorCode::InvalidQuery).into_response()
+            }
+            _ => {
+                let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+                answered.unwrap_or_else(|panic| panicked(&*panic))
+            }
+        };
+        // Behind a chunked body nobody watches where the next head begins.
+        if head.is_some_and(|head| head.has_encoding) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         page.put(&mut response);
         put_headers(response.headers_mut(), id);
         note(&app, &mut response, began);

@@ -220,6 +220,12 @@ impl Followed {
         &self.ring
     }
 
+    /// Whoever follows is a member, and counts as online until this is dropped. A place alone
+    /// tells nobody anything: it is taken before membership is known.
+    pub fn appear(&self) {
+        self.ring.appear(self.key, self.user);
+    }
+
     /// What is new above `after`; see [`Ring::take`].
     pub fn take(&self, after: u64, out: &mut Vec<Bytes>, bytes_max: usize) -> Taken {
         self.ring.take(self.key, after, out, bytes_max)
@@ -240,12 +246,7 @@ mod tests {
     use super::*;
 
     fn place(user: UserId) -> Place {
-        Place {
-            inbox: Arc::new(Inbox::new(Identity::of(user))),
-            number: 0,
-            wire: Wire::V1,
-            is_present: true,
-        }
+        Place { inbox: Arc::new(Inbox::new(Identity::of(user))), number: 0, wire: Wire::V1 }
     }
 
     #[test]

@@ -29,8 +29,6 @@ pub struct Place {
     /// The connection's own number for this follow; hints go by it.
     pub number: u32,
     pub wire: Wire,
-    /// Whether its user counts as online.
-    pub is_present: bool,
 }
 
 /// What a ring answers to a cursor.
@@ -88,6 +86,7 @@ struct Follower {
     inbox: Arc<Inbox>,
     number: u32,
     wire: Wire,
+    /// Its user counts as online.
     is_present: bool,
     dirty: bool,
 }
@@ -195,14 +194,19 @@ impl Ring {
     pub(super) fn enter(&self, place: Place) -> usize {
         self.wanted[place.wire as usize].fetch_add(1, Ordering::Relaxed);
         let mut state = lock(&self.state);
-        let user = place.inbox.user;
-        let Place { inbox, number, wire, is_present } = place;
-        let follower = Follower { inbox, number, wire, is_present, dirty: false };
-        let key = state.followers.insert(follower);
-        if is_present && let Some(change) = state.presence.enter(user) {
+        let Place { inbox, number, wire } = place;
+        let follower = Follower { inbox, number, wire, is_present: false, dirty: false };
+        state.followers.insert(follower)
+    }
+
+    /// The follower's user counts as online from here on: it was found to be a member.
+    pub(super) fn appear(&self, key: usize, user: UserId) {
+        let mut state = lock(&self.state);
+        if !std::mem::replace(&mut state.followers[key].is_present, true)
+            && let Some(change) = state.presence.enter(user)
+        {
             state.tell(self.session, change);
         }
-        key
     }
 
     /// True: that was the last one.
@@ -331,12 +335,7 @@ mod tests {
         fn new() -> Self {
             let inbox = Arc::new(Inbox::new(Identity::of(UserId::new())));
             let ring = Ring::new(SessionId::new());
-            let key = ring.enter(Place {
-                inbox: inbox.clone(),
-                number: 7,
-                wire: Wire::V1,
-                is_present: true,
-            });
+            let key = ring.enter(Place { inbox: inbox.clone(), number: 7, wire: Wire::V1 });
             Self { ring, key, inbox }
         }
 

@@ -105,12 +105,11 @@ impl Client {
         if let Err(code) = self.check_rate() {
             return self.refuse(code, names);
         }
-        let checked = Checked::new(message, None);
-        if self.follow_of(session).is_none() {
-            return self.refuse(ErrorCode::NotAMember, names);
-        }
-        match checked {
+        match Checked::new(message, None) {
             Err(code) => self.refuse(code, names),
+            Ok(_) if self.follow_of(session).is_none() => {
+                self.refuse(ErrorCode::NotAMember, names);
+            }
             Ok(new) => {
                 let (chat, actor) = (self.app.chat.clone(), self.actor);
                 let client_id = new.client_id().unwrap_or_default().to_owned();
@@ -142,7 +141,7 @@ impl Client {
         let following = Following { session, serial, state: State::Opening, typed_ms: 0 };
         let key = self.follows.insert(following) as u32;
         let inbox = self.connected.inbox().clone();
-        let place = Place { inbox, number: key, wire: Wire::V1, is_present: true };
+        let place = Place { inbox, number: key, wire: Wire::V1 };
         let (chat, actor) = (self.app.chat.clone(), self.actor);
         self.begin(Box::pin(async move {
             let opened = async {

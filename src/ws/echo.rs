@@ -12,13 +12,13 @@ use axum::routing::any;
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use protocol::websocket as wire;
-use tokio::net::TcpStream;
 
 use super::close::Closing;
 pub use super::frame::Limits;
 use super::frame::{Flow, Incoming};
 use super::handshake;
 use super::socket::{ReadEnd, Socket};
+use crate::heads::Watched;
 
 /// No more is read while so much waits for the peer.
 const BACKLOG_BYTES_MAX: usize = 1 << 20;
@@ -33,8 +33,8 @@ async fn upgrade(State(limits): State<Limits>, mut request: Request) -> Response
     let response = handshake::accept(&request.into_parts().0, None);
     tokio::spawn(async move {
         let Ok(upgraded) = upgraded.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else { return };
-        let socket = Socket::new(parts.io.into_inner(), &parts.read_buf);
+        let Ok(parts) = upgraded.downcast::<TokioIo<Watched>>() else { return };
+        let socket = Socket::new(parts.io.into_inner().into_inner(), &parts.read_buf);
         Echo { socket, limits, closing: None }.await;
     });
     response

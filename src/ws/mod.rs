@@ -31,11 +31,11 @@ use hyper_util::rt::TokioIo;
 use protocol::frame::{Limits as Told, ServerFrame};
 use protocol::limits::{CONTENT_BYTES_MAX, FOLLOWS_MAX, HEARTBEAT_MS, SENDS_IN_FLIGHT_MAX};
 use protocol::{CloseCode, ErrorCode, Timestamp};
-use tokio::net::TcpStream;
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::chat::{Actor, Follower};
+use crate::heads::Watched;
 use crate::hub::{Connected, Identity, Inbox, Place, Wire};
 use crate::peer::address_of;
 use crate::refusal::Refusal;
@@ -132,7 +132,7 @@ async fn follow(
     let session = wanted.session.ok_or(ErrorCode::MissingSessionId)?;
     let wire = if wanted.is_v1() { Wire::V1 } else { Wire::Plain };
     let inbox = connected.inbox().clone();
-    let place = Place { inbox, number: 0, wire, is_present: true };
+    let place = Place { inbox, number: 0, wire };
     match app.chat.follow(actor, session, wanted.position.clone(), place).await {
         Ok((follower, _)) if wire == Wire::Plain => Ok(Ok((follower, Bytes::new()))),
         Ok((follower, member)) => {
@@ -149,11 +149,11 @@ async fn follow(
 
 /// Hands the socket over to its connection.
 fn start(app: Arc<App>, admitted: Admitted, upgraded: Upgraded) {
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+    let Ok(parts) = upgraded.downcast::<TokioIo<Watched>>() else {
         tracing::error!("the server's sockets are TCP streams");
         return;
     };
-    let socket = Socket::new(parts.io.into_inner(), &parts.read_buf);
+    let socket = Socket::new(parts.io.into_inner().into_inner(), &parts.read_buf);
     let Admitted { caller, mut connected, wanted, follower } = admitted;
     let is_bound = follower.is_some();
     let speech = if wanted.is_v1() { Speech::V1 { is_bound } } else { Speech::Plain };

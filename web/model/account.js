@@ -65,9 +65,10 @@ export class Account extends Source {
   /** @param {string} [parting] */
   signOut(parting = '') {
     this.parting = parting;
-    this.#forget();
     this.user = null;
+    // What is shown goes first: on its way out it keeps drafts.
     this.tell('user', null);
+    this.#forget();
   }
 
   /**

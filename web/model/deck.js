@@ -13,6 +13,7 @@ import { Source } from './source.js';
 
 /** Sessions that are kept in memory to come back to. */
 const KEPT_MAX = 8;
+const AGAIN_MS = 500;
 
 /** @typedef {import('../assistdeck-client.js').State} State */
 /** @typedef {import('../assistdeck-client.js').Sending} Sending */
@@ -261,11 +262,13 @@ export class Deck extends Source {
     if (state.state === 'stopped' && isOver) this.#comeBack();
   }
 
+  /** The connection ended for good, but it may have been for a token of before. */
   async #comeBack() {
-    if (this.#isStopped) return;
-    if (await this.#account.hasNewerToken()) return;
-    if (this.live.state.state !== 'stopped') return;
-    this.#account.signOut('You were signed out, as this account’s password was changed or its '
+    const isOver = await this.api.profile().then(() => false, (error) => error.status === 401);
+    if (isOver && await this.#account.hasNewerToken()) return;
+    if (this.#isStopped || this.live.state.state !== 'stopped') return;
+    if (!isOver) setTimeout(() => { if (!this.#isStopped) this.live.connect(); }, AGAIN_MS);
+    else this.#account.signOut('You were signed out, as this account’s password was changed or its '
       + 'access ended. Please sign in again.');
   }
 }

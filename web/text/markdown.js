@@ -9,15 +9,24 @@ import { icon } from '../view/icons.js';
 import { inline } from './inline.js';
 
 const DEPTH_MAX = 5;
+/** Longer lines are text: no fence, rule or heading is that long. */
+const LINE_MAX = 300;
+/** What has more lines is shown as it is: nobody reads that many blocks. */
+const LINES_MAX = 2000;
 const FENCE = /^ {0,3}(`{3,}|~{3,}) *([\w+#.-]{0,30})[^`]*$/;
 const HEADING = /^ {0,3}#{1,6} +(.*?)(?: +#+)? *$/;
 const RULE = /^ {0,3}(?:(?:- *){3,}|(?:\* *){3,}|(?:_ *){3,})$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,9})([-*+•]|\d{1,9}[.)]) +(?=\S)/;
 
+/** @param {string} line */
+const isRule = (line) => line.length < LINE_MAX && RULE.test(line);
+
 /** @param {string} text @returns {Node[]} */
 export function markdown(text) {
-  return blocks(text.replace(/\r\n?/g, '\n').replaceAll('\t', '    ').split('\n'), 0);
+  const lines = text.replace(/\r\n?/g, '\n').replaceAll('\t', '    ').split('\n');
+  if (lines.length > LINES_MAX) return [h('p', { class: 'plain' }, text)];
+  return blocks(lines, 0);
 }
 
 /** @param {string[]} lines @param {number} depth @returns {Node[]} */
@@ -52,10 +61,10 @@ function blocks(lines, depth) {
  */
 function blockAt(lines, at, depth) {
   const line = lines[at];
-  const fence = line.length < 200 && FENCE.exec(line);
+  const fence = line.length < LINE_MAX && FENCE.exec(line);
   if (fence) return fenced(lines, at, fence[1], fence[2]);
-  if (line.length < 200 && RULE.test(line)) return { node: h('hr'), next: at + 1 };
-  const heading = line.length < 500 && HEADING.exec(line);
+  if (isRule(line)) return { node: h('hr'), next: at + 1 };
+  const heading = line.length < LINE_MAX && HEADING.exec(line);
   if (heading && heading[1]) {
     return { node: h('p', { class: 'heading' }, ...inline(heading[1])), next: at + 1 };
   }
@@ -112,7 +121,7 @@ function list(lines, at, depth) {
   let next = at;
   for (;;) {
     const item = ITEM.exec(lines[next] ?? '');
-    if (!item || /\d/.test(item[2]) !== isOrdered || RULE.test(lines[next])) break;
+    if (!item || /\d/.test(item[2]) !== isOrdered || isRule(lines[next])) break;
     const width = item[0].length;
     const end = endOfItem(lines, next, width);
     const inner = lines.slice(next, end).map((line, index) => (

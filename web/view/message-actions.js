@@ -51,10 +51,12 @@ export class MessageActions {
     if (hadFocus) row.focus({ preventScroll: true });
   }
 
-  /** One row can be reached. */
+  /** One row can be reached: the last one, until the focus is on another. */
   settle() {
-    if (this.#active?.isConnected) return;
+    if (this.#active?.isConnected && this.list.contains(document.activeElement)) return;
     const last = this.list.lastElementChild;
+    if (last === this.#active) return;
+    if (this.#active instanceof HTMLElement) this.#active.tabIndex = -1;
     this.#active = last;
     if (last instanceof HTMLElement) last.tabIndex = 0;
   }

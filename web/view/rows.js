@@ -69,7 +69,7 @@ export class Rows {
     const before = this.#author(at - 1);
     const isNewDay = before === null || dayOf(before.at) !== dayOf(time);
     const isFirstNew = opened.newFrom !== null && seq >= opened.newFrom
-      && this.seqAt(at - 1) < opened.newFrom;
+      && (at === 0 || this.seqAt(at - 1) < opened.newFrom);
     const author = this.#author(at);
     const isGrouped = !isNewDay && !isFirstNew && !!before && !!author?.id
       && before.id === author.id && Date.parse(time) - Date.parse(before.at) < GROUP_MS;

@@ -109,8 +109,8 @@ export class SessionView extends Part {
   #showEmpty() {
     const { log, id, hasOlder, phase } = this.#opened;
     if (phase !== 'ready' || !this.#list) return;
-    const isEmpty = !hasOlder && this.#deck.live.sendings(id).length === 0
-      && !log.items.some(({ notice }) => !notice);
+    const isEmpty = !hasOlder && log.items.length === 0
+      && this.#deck.live.sendings(id).length === 0;
     this.#list.classList.toggle('empty', isEmpty);
     const old = this.#body.querySelector('.invitation');
     if (!isEmpty) old?.remove();

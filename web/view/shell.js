@@ -65,9 +65,9 @@ export class Shell extends Part {
   #sideFoot() {
     const { me } = this.#deck;
     return h('button', {
-      type: 'button', class: 'side-foot', 'aria-label': `Your account: ${me.name}`,
+      type: 'button', class: 'side-foot',
       onclick: () => showAccount(this.#deck, () => this.#account.signOut()),
-    }, avatar(me.id, me.name), h('span', {}, h('bdi', {}, me.name), h('small', {}, me.email)),
+    }, h('span', { class: 'unseen' }, 'Your account: '), avatar(me.id, me.name), h('span', {}, h('bdi', {}, me.name), h('small', {}, me.email)),
     icon('settings'));
   }
 
@@ -142,7 +142,7 @@ export class Shell extends Part {
   /** The address stays what it is. @param {Event} event */
   #skip(event) {
     event.preventDefault();
-    const target = this.#main.querySelector('textarea, h1, button');
+    const target = this.#main.querySelector('textarea') ?? this.#main.querySelector('h1, button');
     if (target instanceof HTMLElement) target.focus();
   }
 }
