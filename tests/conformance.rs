@@ -1,11 +1,12 @@
 //! The shipped binary against judges that others wrote: the Autobahn cases for the socket layer,
-//! schemathesis for the REST calls, and the example of the specification, run word for word.
+//! schemathesis for the REST calls, and the example of the specification, run word for word; and
+//! against our own JavaScript client, with that client's tests.
 //!
 //! The judges are programs in Python and JavaScript; `scripts/install-test-tools` installs them,
 //! the runners lie in `tests/conformance`. Each test starts the binary in a folder of its own and
 //! fails with the end of its runner's output. A judge that is not installed fails its test: a
 //! check that leaves itself out proves nothing. Who can't install one names it in ASSISTDECK_SKIP
-//! (`autobahn`, `schemathesis`, `spec_example`, separated by commas). Nothing else skips.
+//! (`autobahn`, `schemathesis`, `spec_example`, `client`, separated by commas). Nothing else skips.
 
 #[path = "support/process.rs"]
 mod process;
@@ -72,6 +73,19 @@ fn the_example_of_the_specification_works_word_for_word() {
     runner.arg(runners().join("spec_example.mjs")).arg(url);
     run(runner, folder.path(), Duration::from_secs(60));
     assert!(server.stop().success(), "the server stops in peace");
+}
+
+#[test]
+fn the_javascript_client_works_with_this_server() {
+    if is_skipped("client") {
+        return;
+    }
+    let folder = TempDir::new().expect("a temporary folder");
+    let server = Launch::serve(folder.path()).start();
+    let mut runner = Command::new("npm");
+    runner.args(["test", "--silent", "--prefix"]).arg(repository().join("clients/js"));
+    runner.env("ASSISTDECK_URL", server.url());
+    run(runner, folder.path(), Duration::from_secs(240));
 }
 
 fn is_skipped(judge: &str) -> bool {

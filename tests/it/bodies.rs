@@ -76,7 +76,7 @@ async fn what_is_no_plain_json_object_is_invalid_json_everywhere() {
         b"{\"\xc0\xaf\":1}",
         b"{\"title\":\"\xed\xa0\x80\"}",
         b"\xef\xbb\xbf{\"title\":\"bom\"}",
-        b"{\0\"\0t\0\"\0:\x001\0}\0",
+        b"{\x00\"\x00t\x00\"\x00:\x001\x00}\x00",
         b"\xff\xfe{\0}\0",
         b"// no\n{}",
         b"{\"title\":\"a\"}\0",

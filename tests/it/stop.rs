@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::support::frames::{CLOSE, LAST, TEXT};
 use crate::support::{Raw, RawSocket, TestServer, each, number, paths, text};
 
 #[tokio::test]
@@ -48,8 +49,10 @@ async fn sends_that_were_taken_are_answered_and_stored() {
         let texts: Vec<_> = (0..400)
             .map(|n| {
                 let id = n.to_string();
-                json!({"type": "message.send", "session_id": session, "client_id": id, "content": id})
-                    .to_string()
+                json!({
+                    "type": "message.send", "session_id": session, "client_id": id, "content": id,
+                })
+                .to_string()
             })
             .collect();
         socket.texts(&texts).await;
@@ -61,14 +64,14 @@ async fn sends_that_were_taken_are_answered_and_stored() {
                 answered.push(frame["message"].clone());
             }
         }
-        let rest = async {
+        let rest = async move {
             let mut rest = Vec::new();
             while let Some((opcode, payload)) = socket.next().await {
                 match opcode {
-                    0x1 => rest.push(serde_json::from_slice::<Value>(&payload).expect("JSON")),
-                    0x8 => {
+                    TEXT => rest.push(serde_json::from_slice::<Value>(&payload).expect("JSON")),
+                    CLOSE => {
                         assert_eq!(u16::from_be_bytes([payload[0], payload[1]]), 1001);
-                        break;
+                        socket.frame(LAST | CLOSE, &payload).await;
                     }
                     _ => {}
                 }

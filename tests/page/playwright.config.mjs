@@ -21,6 +21,7 @@ export default defineConfig({
   outputDir: process.env.PAGE_OUTPUT ?? '../../target/page',
   use: {
     baseURL: process.env.PAGE_URL ?? 'http://127.0.0.1:8080',
+    actionTimeout: 15_000,
     viewport: { width: 1280, height: 800 },
     locale: 'en-GB',
     timezoneId: 'Europe/Berlin',

@@ -57,7 +57,7 @@ export class Person {
   }
 
   async openPeople() {
-    await this.page.getByRole('button', { name: /^(Share|People): / }).click();
+    await this.page.getByRole('button', { name: /^(Share|People) \(/ }).click();
     return this.page.getByRole('dialog', { name: 'People in this session' });
   }
 

@@ -67,7 +67,7 @@ export class SessionHead extends Part {
     }));
     const label = isOwner ? 'Share' : 'People';
     put(this.#people, ...faces, h('span', { class: 'share' }, icon(isOwner ? 'invite' : 'people'),
-      h('span', { class: 'share-word' }, label)), h('span', { class: 'unseen' }, `: ${count}`));
+      h('span', { class: 'share-word' }, label)), h('span', { class: 'unseen' }, `(${count})`));
   }
 }
 customElements.define('ad-session-head', SessionHead);
