@@ -5,6 +5,7 @@
 //! Two servers run: one for all tests, and one that tests may end and start again, on the same
 //! port with the same data, by a word over a little control connection. What is not installed
 //! fails (`scripts/install-test-tools` installs it), unless ASSISTDECK_SKIP names `page`.
+//! PAGE_ARGS goes to Playwright: `PAGE_ARGS="chat --repeat-each 3" cargo test --test page`.
 
 #[path = "support/process.rs"]
 mod process;
@@ -37,6 +38,7 @@ fn people_use_the_page_in_a_browser() {
     let began = Instant::now();
     let status = npm_tool("playwright")
         .args(["test", "--config", "playwright.config.mjs"])
+        .args(std::env::var("PAGE_ARGS").iter().flat_map(|args| args.split_whitespace()))
         .env("PAGE_URL", server.url())
         .env("PAGE_MORTAL_URL", url)
         .env("PAGE_CONTROL", &address)

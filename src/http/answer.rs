@@ -14,6 +14,8 @@ pub(super) type Answer = Result<Response, Refusal>;
 
 /// Room for the usual answer, in bytes.
 const BODY_BYTES: usize = 512;
+/// Room for the headers of the usual answer.
+const HEADERS: usize = 8;
 
 /// A value as JSON.
 pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
@@ -21,8 +23,9 @@ pub(super) fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Resp
     serde_json::to_writer(&mut body, value).expect("the wire's types serialise without error");
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -5,16 +5,18 @@
 //! writes one access line and counts. It never logs a query string, a body or an id of a path.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
@@ -23,6 +25,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use protocol::ErrorCode;
+use tower::{Layer, Service};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -33,6 +36,8 @@ use crate::metrics::StatusLabel;
 use crate::origins::Origins;
 use crate::refusal::Refusal;
 
+/// What access lines are filtered by.
+const ACCESS: &str = "assistdeck::access";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id of a request that is taken over, in bytes.
 const REQUEST_ID_BYTES_MAX: usize = 64;
@@ -46,43 +51,72 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("Link, Retry-After
 /// Seconds for which a browser may remember a preflight.
 const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// Around every request.
-pub(super) async fn door(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let began = Instant::now();
-    let id = request_id(request.headers());
-    let page = Page::of(&request, &app.origins);
-    let method = method_name(request.method());
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
-    let head = request.extensions().get::<Head>().copied();
-    linger::guard(&mut request, &app.tracker);
-    let span = tracing::error_span!("request", id = id.to_str().ok(), method, route);
-    async {
-        let mut response = match head {
-            // RFC 9112, 6.3: a sign of an attack on whoever forwards it.
-            Some(Head { has_length: true, has_encoding: true, .. }) => {
-                Refusal::from(ErrorCode::InvalidQuery).into_response()
-            }
-            _ => {
-                let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-                answered.unwrap_or_else(|panic| panicked(&*panic))
-            }
-        };
-        // Behind a chunked body nobody watches where the next head begins.
-        if head.is_some_and(|head| head.has_encoding) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        page.put(&mut response);
-        put_headers(response.headers_mut(), id);
-        note(&app, &mut response, began);
-        response
+/// Puts the door around a route.
+#[derive(Clone)]
+pub(super) struct Doorway(pub Arc<App>);
+
+impl<S> Layer<S> for Doorway {
+    type Service = Door<S>;
+
+    fn layer(&self, inner: S) -> Door<S> {
+        Door { app: self.0.clone(), inner }
     }
-    .instrument(span)
-    .await
+}
+
+/// A route with the door around it. A service of its own and not `axum::middleware::from_fn`,
+/// which takes every request apart, puts it together again and boxes the route once more.
+#[derive(Clone)]
+pub(super) struct Door<S> {
+    app: Arc<App>,
+    inner: S,
+}
+
+impl<S> Service<Request> for Door<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let began = Instant::now();
+        let app = self.app.clone();
+        let id = request_id(request.headers());
+        let page = Page::of(&request, &app.origins);
+        let head = request.extensions().get::<Head>().copied();
+        let method = method_name(request.method());
+        let matched = request.extensions().get::<MatchedPath>().cloned();
+        // The id alone: what a span holds is formatted for every request, logged or not.
+        let span = tracing::error_span!("request", id = id.to_str().ok());
+        // RFC 9112, 6.3: two lengths are a sign of an attack on whoever forwards the request.
+        let is_suspect = head.is_some_and(|head| head.has_length && head.has_encoding);
+        let answering = (!is_suspect).then(|| {
+            linger::guard(&mut request, &app.tracker);
+            AssertUnwindSafe(self.inner.call(request)).catch_unwind()
+        });
+        let answered = async move {
+            let Ok(mut response) = match answering {
+                Some(answering) => answering.await.unwrap_or_else(|panic| Ok(panicked(&*panic))),
+                None => Ok(Refusal::from(ErrorCode::InvalidQuery).into_response()),
+            };
+            // Behind a chunked body nobody watches where the next head begins.
+            if head.is_some_and(|head| head.has_encoding) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            page.put(&mut response);
+            put_headers(response.headers_mut(), id);
+            let visit = Visit { began, method, matched };
+            visit.note(&app, &mut response);
+            Ok(response)
+        };
+        answered.instrument(span).boxed()
+    }
 }
 
 /// The headers of every answer.
@@ -92,10 +126,38 @@ fn put_headers(headers: &mut HeaderMap, id: HeaderValue) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
-/// Headers that go with certain refusals, the count and the access line.
-fn note(app: &App, response: &mut Response, began: Instant) {
-    let code = response.extensions().get::<ErrorCode>().copied();
-    let headers = response.headers_mut();
+/// What the access line tells of a request.
+struct Visit {
+    began: Instant,
+    method: &'static str,
+    matched: Option<MatchedPath>,
+}
+
+impl Visit {
+    /// Headers that go with certain refusals, the counts and the access line.
+    fn note(&self, app: &App, response: &mut Response) {
+        let code = response.extensions().get::<ErrorCode>().copied();
+        put_headers_of(code, response.headers_mut());
+        let status = response.status();
+        let class = StatusLabel { status: class(status) };
+        app.metrics.http_responses.get_or_create(&class).inc();
+        let code = code.map(ErrorCode::code);
+        if let Some(code) = code {
+            app.metrics.reject(code);
+        }
+        let route = self.matched.as_ref().map_or("none", MatchedPath::as_str);
+        let (method, status) = (self.method, status.as_u16());
+        let latency_us = self.began.elapsed().as_micros() as u64;
+        // Successes are many: their lines are written at the level `debug` alone.
+        if status >= 500 {
+            tracing::warn!(target: ACCESS, method, route, status, code, latency_us, "answered");
+        } else {
+            tracing::debug!(target: ACCESS, method, route, status, code, latency_us, "answered");
+        }
+    }
+}
+
+fn put_headers_of(code: Option<ErrorCode>, headers: &mut HeaderMap) {
     match code {
         Some(ErrorCode::Unauthorized | ErrorCode::InvalidCredentials) => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -105,18 +167,6 @@ fn note(app: &App, response: &mut Response, began: Instant) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         _ => {}
-    }
-    let status = response.status();
-    app.metrics.http_responses.get_or_create(&StatusLabel { status: class(status) }).inc();
-    if let Some(code) = code {
-        app.metrics.reject(code.code());
-    }
-    let (status, latency_us) = (status.as_u16(), began.elapsed().as_micros() as u64);
-    let code = code.map(ErrorCode::code);
-    if status >= 500 {
-        tracing::warn!(target: "assistdeck::access", status, code, latency_us, "answered");
-    } else {
-        tracing::debug!(target: "assistdeck::access", status, code, latency_us, "answered");
     }
 }
 

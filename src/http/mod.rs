@@ -24,14 +24,11 @@ mod participants;
 mod query;
 mod reference;
 mod sessions;
-#[cfg(test)]
-mod tests;
 mod web;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::routing::get as page;
 use protocol::frame::{EventPage, NewMessage};
 use protocol::model::{FoundUser, ListedSession};
@@ -43,6 +40,7 @@ use protocol::{ErrorCode, Message, Participant, ParticipantRow, Session, User};
 
 use crate::app::App;
 use call::{Call, Parameter, delete, get, patch, post, put};
+use door::Doorway;
 
 /// The REST door, whole.
 pub fn router(app: App) -> Router {
@@ -72,7 +70,7 @@ pub fn dress(app: App, routes: Router) -> Router {
     routes
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::method_not_allowed)
-        .layer(from_fn_with_state(Arc::new(app), door::door))
+        .layer(Doorway(Arc::new(app)))
 }
 
 /// `/metrics`, for the address `metrics_listen`.
@@ -272,3 +270,6 @@ fn node_calls() -> impl Iterator<Item = Call> {
     ]
     .into_iter()
 }
+
+#[cfg(test)]
+mod tests;

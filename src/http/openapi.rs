@@ -22,6 +22,9 @@ const TRIMMED: &str = r"^\s*[^\u0000-\u001f\u007f-\u009f]*\s*$";
 /// No control characters but tab, LF and CR.
 const TEXT: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 
+/// http or https, in any case.
+const WEB_URL: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
+
 const ABOUT: &str = "The server for shared chat sessions. Every error, on every path, is \
 `{\"error\": \"a sentence\", \"code\": \"word\"}`; the code is for programs and does not change. \
 Where several answers fit, the first of these is given: 401, 403 `origin_not_allowed`, 429, 413, \
@@ -47,6 +50,9 @@ fn describe(calls: &[Call]) -> Value {
         }
     }
     bound(&mut schemas);
+    for (name, example) in examples() {
+        schemas.entry(name.to_owned()).or_default()["examples"] = json!([example]);
+    }
     schemas.insert("Error".to_owned(), error_schema());
     json!({
         "openapi": "3.1.0",
@@ -273,7 +279,7 @@ fn bound(schemas: &mut Schemas) {
     let name = text(1, NAME_CHARS_MAX, TRIMMED);
     let content = text(1, CONTENT_BYTES_MAX, TEXT);
     let password = json!({"minLength": PASSWORD_CHARS_MIN, "maxLength": PASSWORD_CHARS_MAX});
-    let url = json!({"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://", "maxLength": FILE_URL_BYTES_MAX});
+    let url = json!({"format": "uri", "pattern": WEB_URL, "maxLength": FILE_URL_BYTES_MAX});
     for (schema, field, bounds, example) in [
         ("Register", "name", &name, "Ada Lovelace"),
         ("Register", "email", &email(), "ada@example.com"),
@@ -321,4 +327,66 @@ pub(super) fn client_id() -> Value {
         "maxLength": CLIENT_ID_CHARS_MAX,
         "pattern": NO_CONTROL,
     })
+}
+
+/// One of each noun.
+fn examples() -> [(&'static str, Value); 5] {
+    let (user, session) =
+        ("0192f0c1-2345-7abc-8def-0123456789ab", "0192f0c1-5555-7abc-8def-0123456789ab");
+    let (at, other) = ("2026-01-31T09:30:00.000000Z", "0192f0c1-7777-7abc-8def-0123456789ab");
+    [
+        (
+            "User",
+            json!({"id": user, "name": "Ada Lovelace", "email": "ada@example.com",
+                "kind": "human", "created_at": at}),
+        ),
+        (
+            "Session",
+            json!({"id": session, "user_id": user, "title": "Release planning", "created_at": at,
+                "updated_at": at, "last_seq": 0, "epoch": "0c37ee8d1d58", "is_owner": true}),
+        ),
+        (
+            "Participant",
+            json!({"id": other, "session_id": session, "user_id": user, "created_at": at}),
+        ),
+        (
+            "ParticipantRow",
+            json!({"id": session, "user_id": user, "email": "ada@example.com",
+                "name": "Ada Lovelace", "is_owner": true, "created_at": at}),
+        ),
+        (
+            "Message",
+            json!({"id": other, "session_id": session, "seq": 7, "sender_id": user,
+                "content": "Good morning!", "is_ai_message": false, "client_id": "8f6e2a1c",
+                "created_at": at}),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Message, Participant, ParticipantRow, Session, User};
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    #[test]
+    fn examples_are_what_the_server_would_answer() {
+        fn again<T: Serialize + DeserializeOwned>(example: &Value) -> Value {
+            let read: T = serde_json::from_value(example.clone()).expect("of its type");
+            serde_json::to_value(read).expect("JSON")
+        }
+        for (name, example) in examples() {
+            let written = match name {
+                "User" => again::<User>(&example),
+                "Session" => again::<Session>(&example),
+                "Participant" => again::<Participant>(&example),
+                "ParticipantRow" => again::<ParticipantRow>(&example),
+                _ => again::<Message>(&example),
+            };
+            assert_eq!(written, example);
+            assert!(document()["components"]["schemas"][name]["properties"].is_object());
+        }
+    }
 }

@@ -23,7 +23,8 @@ pub(super) fn page(document: &Value) -> String {
         &mut out,
         format_args!(
             "<header><h1>AssistDeck, version {}</h1>\n<p>{about}</p>\n\
-         <p>For programs: <a href=\"/openapi.json\">/openapi.json</a> (OpenAPI 3.1).</p></header>\n",
+             <p>For programs: <a href=\"/openapi.json\">/openapi.json</a> (OpenAPI 3.1).</p>\n\
+             </header>\n",
             escaped(text(&document["info"]["version"])),
         ),
     );
@@ -127,8 +128,8 @@ fn put_schemas(out: &mut String, schemas: &Value) {
         put(
             out,
             format_args!(
-                "<details id=\"type-{name}\"><summary><code>{name}</code><span class=\"soft\">{}</span>\
-             </summary>\n",
+                "<details><summary><code>{name}</code><span class=\"soft\">{}</span></summary>\n\
+             <div id=\"type-{name}\">\n",
                 rich(text(&schema["description"])),
             ),
         );
@@ -142,7 +143,8 @@ fn put_schemas(out: &mut String, schemas: &Value) {
                 format_args!("<table><tr><th>field<th>form<th>meaning</tr>\n{rows}</table>\n"),
             );
         }
-        out.push_str("</details>\n");
+        // A link into it opens it: the target stands inside.
+        out.push_str("</div>\n</details>\n");
     }
 }
 

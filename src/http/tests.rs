@@ -135,42 +135,41 @@ fn every_code_is_in_the_catalogue_of_errors() {
 
 #[tokio::test]
 async fn the_first_of_several_answers_is_the_contracts() {
-    const JSON: &str = "application/json";
-    const BAD_ID: &str = "/api/chat/sessions/x/messages";
-    const FINE: &str = r#"{"content":"a"}"#;
     let house = House::open().await;
-    let (token, _) = house.user("ada").await;
-    let (other, _) = house.user("eve").await;
-    let session = house.session(&token).await;
+    let (ada, _) = house.user("ada").await;
+    let (eve, _) = house.user("eve").await;
+    let session = house.session(&ada).await;
+    let (messages, id) = (format!("{session}/messages"), SessionId::new());
+    let nowhere = format!("/api/chat/sessions/{id}/messages");
+    let (message, guest) = (format!("{messages}/{id}"), format!("{session}/participants/{id}"));
     let large = "x".repeat(BODY_BYTES_MAX + 1);
-    let nowhere = format!("/api/chat/sessions/{}/messages", SessionId::new());
-    let messages = format!("{session}/messages");
-    let id = SessionId::new();
-    let (message, row) = (format!("{messages}/{id}"), format!("{session}/participants/{id}"));
-    for (method, path, token, kind, body, code) in [
-        ("POST", BAD_ID, "bad", "text/plain", &*large, "unauthorized"),
-        ("POST", BAD_ID, &token, "text/plain", &large, "body_too_large"),
-        ("POST", BAD_ID, &token, "text/plain", "?", "unsupported_media_type"),
-        ("POST", BAD_ID, &token, JSON, "?", "invalid_json"),
-        ("POST", BAD_ID, &token, JSON, FINE, "invalid_id"),
-        ("POST", &nowhere, &token, JSON, r#"{"content":""}"#, "invalid_content"),
-        ("POST", &nowhere, &token, JSON, FINE, "session_not_found"),
-        ("POST", &messages, &other, JSON, FINE, "not_a_member"),
-        ("PATCH", &message, &other, JSON, FINE, "not_a_member"),
-        ("PATCH", &message, &token, JSON, FINE, "message_not_found"),
-        ("DELETE", &format!("{session}/participants/x"), &other, JSON, "", "invalid_id"),
-        ("DELETE", &row, &other, JSON, "", "not_session_owner"),
-        ("DELETE", &row, &token, JSON, "", "participant_not_found"),
-        ("POST", &format!("{session}/leave"), &token, JSON, "", "owner_cannot_leave"),
-        ("PUT", &messages, "bad", JSON, "", "method_not_allowed"),
-        ("GET", &format!("{session}/"), "bad", JSON, "", "not_found"),
-    ] {
-        let request = request(method, path, token).header(CONTENT_TYPE, kind);
-        let reply = house.send(request.body(Body::from(body.to_owned())).expect("a request")).await;
-        assert_eq!(reply.code(), code, "{method} {path}");
+    let (no_id, plain, json) = ("/api/chat/sessions/x/messages", "text/plain", "application/json");
+    let said = r#"{"content":"a"}"#;
+    let check = async |call: (&str, &str), token: &str, (kind, body): (&str, &str), code| {
+        let request = request(call.0, call.1, token).header(CONTENT_TYPE, kind);
+        let body = Body::from(body.to_owned());
+        let reply = house.send(request.body(body).expect("a request")).await;
+        assert_eq!(reply.code(), code, "{call:?}");
         let known = ErrorCode::ALL.iter().find(|known| known.code() == code).expect("a code");
         assert_eq!(reply.status, known.status());
-    }
+    };
+    check(("POST", no_id), "bad", (plain, &large), "unauthorized").await;
+    check(("POST", no_id), &ada, (plain, &large), "body_too_large").await;
+    check(("POST", no_id), &ada, (plain, "?"), "unsupported_media_type").await;
+    check(("POST", no_id), &ada, (json, "?"), "invalid_json").await;
+    check(("POST", no_id), &ada, (json, said), "invalid_id").await;
+    check(("POST", &nowhere), &ada, (json, r#"{"content":""}"#), "invalid_content").await;
+    check(("POST", &nowhere), &ada, (json, said), "session_not_found").await;
+    check(("POST", &messages), &eve, (json, said), "not_a_member").await;
+    check(("PATCH", &message), &eve, (json, said), "not_a_member").await;
+    check(("PATCH", &message), &ada, (json, said), "message_not_found").await;
+    let no_guest = format!("{session}/participants/x");
+    check(("DELETE", &no_guest), &eve, (json, ""), "invalid_id").await;
+    check(("DELETE", &guest), &eve, (json, ""), "not_session_owner").await;
+    check(("DELETE", &guest), &ada, (json, ""), "participant_not_found").await;
+    check(("POST", &format!("{session}/leave")), &ada, (json, ""), "owner_cannot_leave").await;
+    check(("PUT", &messages), "bad", (json, ""), "method_not_allowed").await;
+    check(("GET", &format!("{session}/")), "bad", (json, ""), "not_found").await;
     house.close().await;
 }
 

@@ -73,8 +73,8 @@ pub struct Client {
     pub(super) pending: VecDeque<Pending>,
     /// Follows that may have something to hand over.
     hot: Vec<u32>,
-    /// Follows that wait for a page; whoever wakes the task, they are asked.
-    reading: Vec<u32>,
+    /// How many follows wait for a page; whoever wakes the task, they are asked.
+    reading: u32,
     /// Rate-limited frames in a row.
     pub(super) strikes: u32,
     /// When the token ends, in microseconds since 1970; another one may take its place.
@@ -99,7 +99,7 @@ impl Client {
             follows_begun: 0,
             pending: VecDeque::new(),
             hot: Vec::new(),
-            reading: Vec::new(),
+            reading: 0,
             strikes: 0,
             expires,
         }
@@ -222,7 +222,11 @@ impl Client {
     ) -> Option<CloseCode> {
         let mut room = TURN_BYTES;
         let mut hot = std::mem::take(&mut self.hot);
-        hot.append(&mut self.reading);
+        if std::mem::take(&mut self.reading) > 0 {
+            let waits = |following: &Following| matches!(following.state, State::Reading(..));
+            let waiting = self.follows.iter().filter(|(_, following)| waits(following));
+            hot.extend(waiting.map(|(key, _)| key as u32));
+        }
         // What gets no turn now stays hot; what needs another turn becomes hot again.
         while room > 0 {
             let Some(key) = hot.pop() else { break };
@@ -260,7 +264,7 @@ impl Client {
             State::Reading(mut follower, mut reading) => match reading.as_mut().poll(context) {
                 Poll::Pending => {
                     following.state = State::Reading(follower, reading);
-                    self.reading.push(key);
+                    self.reading += 1;
                     return Next::Idle;
                 }
                 Poll::Ready(Ok(page)) => {
@@ -333,7 +337,7 @@ impl Client {
     pub fn let_go(&mut self) {
         self.follows = Slab::new();
         self.hot = Vec::new();
-        self.reading = Vec::new();
+        self.reading = 0;
         self.pending = VecDeque::new();
     }
 }

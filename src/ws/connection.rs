@@ -21,6 +21,9 @@ const WRITE_STALLED_MS_MAX: i64 = 30_000;
 /// Pings without a pong after which the peer counts as gone.
 const PINGS_UNANSWERED_MAX: u8 = 2;
 
+/// A moment that has passed.
+const AT_ONCE: i64 = i64::MIN;
+
 const PING: &[u8] = &[0x80 | wire::PING, 0];
 
 /// One WebSocket and what it is about.
@@ -37,8 +40,8 @@ pub struct Connection {
     stops_with: Option<CloseCode>,
     /// Since when the peer has taken nothing of what waits for it.
     stalled_since_ms: Option<i64>,
-    /// When to look at the clock again; none: that has to be found out.
-    due_ms: Option<i64>,
+    /// When to look at the clock again; `AT_ONCE`: that has to be found out.
+    due_ms: i64,
 }
 
 impl Connection {
@@ -57,7 +60,7 @@ impl Connection {
             is_warned: false,
             stops_with: None,
             stalled_since_ms: None,
-            due_ms: None,
+            due_ms: AT_ONCE,
         };
         if let Some(first) = first {
             connection.socket.put(first);
@@ -75,7 +78,7 @@ impl Connection {
         self.client.app.metrics.close(code);
         self.client.let_go();
         self.closing = Some(Closing::begin(&mut self.socket, code, now_ms));
-        self.due_ms = None;
+        self.due_ms = AT_ONCE;
     }
 
     /// One turn of an open connection: whether to go on, to wait, or how it ends.
@@ -90,8 +93,8 @@ impl Connection {
             }
             self.stops_with = Some(code);
         }
-        if self.due_ms.is_none_or(|due_ms| now_ms >= due_ms) {
-            self.due_ms = None;
+        if now_ms >= self.due_ms {
+            self.due_ms = AT_ONCE;
             self.on_time(now_ms, &mut out)?;
         }
         let may_read = self.socket.backlog() < TURN_BYTES
@@ -101,7 +104,7 @@ impl Connection {
         let is_unread = if may_read { self.read(context)? == Turn::Paused } else { true };
         if self.client.poll_pending(context, &mut out) {
             // Another token has another end.
-            self.due_ms = None;
+            self.due_ms = AT_ONCE;
         }
         let ended = if self.socket.backlog() < TURN_BYTES {
             self.client.poll_follows(context, &mut out)
@@ -158,7 +161,7 @@ impl Connection {
             self.stalled_since_ms = None;
         } else if has_progress {
             self.stalled_since_ms = Some(now_ms);
-            self.due_ms = None;
+            self.due_ms = AT_ONCE;
         }
         Ok(())
     }
@@ -241,7 +244,7 @@ impl Future for Connection {
                 Err(Ending::Answer(code)) => {
                     this.client.let_go();
                     this.closing = Some(Closing::answer(&mut this.socket, code, now_ms));
-                    this.due_ms = None;
+                    this.due_ms = AT_ONCE;
                 }
             }
         }
@@ -251,10 +254,9 @@ impl Future for Connection {
                 return Poll::Ready(());
             }
         }
-        if this.due_ms.is_none() {
-            let due_ms = this.next_due_ms(now_ms);
-            this.due_ms = Some(due_ms);
-            this.client.connected.inbox().set_due(Some(due_ms));
+        if this.due_ms == AT_ONCE {
+            this.due_ms = this.next_due_ms(now_ms);
+            this.client.connected.inbox().set_due(Some(this.due_ms));
         }
         Poll::Pending
     }
@@ -268,7 +270,7 @@ mod tests {
     /// idle connections.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 400, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 384, "{}", size_of::<Connection>());
         assert!(size_of::<crate::hub::Inbox>() <= 200, "{}", size_of::<crate::hub::Inbox>());
     }
 }

@@ -92,7 +92,7 @@ test('what the server refuses can be tried again, without doubling, or thrown aw
   });
   await ada.page.reload();
   await expect(ada.composer).toBeVisible();
-  await expect(ada.page.getByText('Only you')).toBeVisible();
+  await expect(ada.page.getByText('Only you', { exact: true })).toBeVisible();
   await ada.say('stored after all');
   await ada.say('to be thrown away');
   await expect(ada.page.getByText(/^Not sent\./)).toHaveCount(2);

@@ -29,6 +29,8 @@ export class MessageList extends Part {
   #to = Infinity;
   #isPlanned = false;
   #isPlaced = false;
+  #sizes = '';
+  #top = 0;
   #rows;
   #deck;
   #opened;
@@ -184,7 +186,13 @@ export class MessageList extends Part {
 
   #onScroll() {
     const { scrollTop, clientHeight, scrollHeight } = this;
-    const below = scrollHeight - clientHeight - scrollTop;
+    // What grows or shrinks beside us is no scrolling: the end stays in view.
+    const sizes = `${clientHeight} ${scrollHeight}`;
+    const isPushed = sizes !== this.#sizes && scrollTop >= this.#top - 1;
+    this.#sizes = sizes;
+    if (isPushed && this.#deck.isAtEnd && this.#to === Infinity) this.#toEnd();
+    this.#top = this.scrollTop;
+    const below = scrollHeight - clientHeight - this.#top;
     const isAtEnd = this.#to === Infinity && below < END_PX;
     if (this.#deck.isAtEnd !== isAtEnd) {
       this.#deck.isAtEnd = isAtEnd;

@@ -46,6 +46,8 @@ const TRUNCATE_RETRY: Duration = Duration::from_secs(2);
 const WAL_BYTES_MAX: u64 = 128 << 20;
 /// How long the writer waits for readers of an older state.
 const READERS_PATIENCE: Duration = Duration::from_millis(250);
+/// And while one is known to read on: a backup, say. The writer has other work meanwhile.
+const SLOW_READER_PATIENCE: Duration = Duration::from_millis(5);
 
 pub struct Chores {
     /// Only the server purges.
@@ -57,6 +59,8 @@ pub struct Chores {
     /// When the next step of a purge is due, if there may be something to purge.
     purge_at: Option<Instant>,
     look_at_size: Instant,
+    /// The last cut was prevented.
+    has_slow_reader: bool,
 }
 
 impl Chores {
@@ -69,6 +73,7 @@ impl Chores {
             truncate_by: None,
             purge_at: serves.then_some(now),
             look_at_size: now,
+            has_slow_reader: false,
         }
     }
 
@@ -118,7 +123,10 @@ impl Chores {
 
     /// Cuts the WAL, or tries again soon.
     pub fn truncate(&mut self, connection: &Connection) -> Result<()> {
-        if truncate_wal(connection, READERS_PATIENCE)? {
+        let patience = if self.has_slow_reader { SLOW_READER_PATIENCE } else { READERS_PATIENCE };
+        let is_cut = truncate_wal(connection, patience)?;
+        self.has_slow_reader = !is_cut;
+        if is_cut {
             self.truncate_at = None;
             self.truncate_by = None;
         } else {

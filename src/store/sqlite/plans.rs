@@ -1,9 +1,14 @@
 //! How SQLite goes about our statements: along an index, never through a whole table, and
-//! without sorting what an index has in order.
+//! without sorting what an index has in order; and how few statements a batch of messages takes.
 
+use protocol::{MessageId, Session, SessionId, Timestamp, UserId, UserKind};
 use rusqlite::Connection;
 
-use crate::store::sqlite::{chores, log, messages, participants, sessions};
+use crate::store::sqlite::batch::Batch;
+use crate::store::sqlite::hot::Hot;
+use crate::store::sqlite::known::Known;
+use crate::store::sqlite::{accounts, chores, log, messages, participants, sessions};
+use crate::store::{Action, Append, Draft, NewAccount};
 
 fn schema() -> Connection {
     let connection = Connection::open_in_memory().expect("a database in memory");
@@ -55,4 +60,48 @@ fn a_list_of_sessions_sorts_no_more_than_its_users_own() {
             || plan.contains("SEARCH m USING INDEX members_by_user"),
         "{plan}"
     );
+}
+
+#[test]
+fn a_batch_writes_each_row_once_however_many_messages_it_has() {
+    let connection = schema();
+    let (user, id, at) = (UserId::new(), SessionId::new(), Timestamp(1));
+    let (name, email, kind) = ("n".to_owned(), "e@example.org".to_owned(), UserKind::Human);
+    let new = NewAccount { id: user, name, email, kind, password_hash: None, at };
+    accounts::create(&connection, new).expect("a new account");
+    let new = Session {
+        id,
+        user_id: user,
+        title: "t".to_owned(),
+        created_at: at,
+        updated_at: at,
+        last_seq: 0,
+        epoch: String::new(),
+        is_owner: None,
+    };
+    sessions::create(&connection, new).expect("a new session");
+    let mut hot = Hot::prepare(&connection).expect("the statements are SQL");
+    let mut known = Known::load(&connection).expect("an empty store");
+    let before = connection.total_changes();
+    let (events, deleted) = (Vec::new(), false);
+    let mut batch = Batch { hot: &mut hot, known: &mut known, epoch: "e", events, deleted };
+    for n in 0..100 {
+        let draft = Draft {
+            id: MessageId::new(),
+            content: "x".to_owned(),
+            file_url: None,
+            is_ai_message: false,
+            client_id: Some(n.to_string()),
+            request_hash: [0; 16],
+        };
+        let append = Append { session: id, actor: user, at, action: Action::Send { draft } };
+        batch.append(append).expect("it is appended");
+    }
+    known.flush(&mut hot).expect("the batch is written");
+    // A hundred messages, their session, and their sender's mark.
+    assert_eq!(connection.total_changes() - before, 102);
+    let events: i64 = connection
+        .query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+        .expect("events are counted");
+    assert_eq!(events, 0, "a message is its own event");
 }

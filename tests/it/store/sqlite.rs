@@ -1,18 +1,20 @@
 //! The embedded store: every promise, and its own.
 
+mod backups;
+mod erasure;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use assistdeck::store::sqlite::{Mode, Sqlite, backup};
-use assistdeck::store::{Action, Append, Commit, Draft, Error, Sink, Store};
+use assistdeck::store::sqlite::{Mode, Sqlite};
+use assistdeck::store::{Action, Append, Commit, Error, Sink, Store};
 use async_trait::async_trait;
-use protocol::{MessageId, SessionId, UserId};
+use protocol::{SessionId, UserId};
 use rusqlite::Connection;
 
-use super::unread::Dice;
 use super::world::{Home, World, draft, event, now, until};
 
 /// A temporary data folder.
@@ -149,172 +151,6 @@ async fn a_file_that_is_no_database_is_refused() {
     fs::write(dir.path().join("assistdeck.db"), "this is no database at all".repeat(99)).unwrap();
     let said = sentence(server(dir.path(), answering()));
     assert!(said.contains("not a database"), "{said}");
-}
-
-/// Whether any file of the folder holds these bytes. Reads in another process: closing a file
-/// here would drop the locks that SQLite holds on it for this one.
-fn is_in_the_files(dir: &Path, bytes: &str) -> bool {
-    let grep = std::process::Command::new("grep").args(["-rqaF", bytes]).arg(dir).status();
-    grep.expect("grep runs").success()
-}
-
-#[tokio::test]
-async fn a_deleted_message_is_in_no_file_when_the_sink_hears_of_it() {
-    let (world, dir) = world().await;
-    let mut dice = Dice(1);
-    let owner = world.user().await;
-    let mut sessions = Vec::new();
-    for _ in 0..20 {
-        sessions.push(world.session(owner).await);
-    }
-    let mut sent: Vec<(SessionId, MessageId, Vec<String>)> = Vec::new();
-    for n in 0..2_000 {
-        let session = sessions[dice.below(sessions.len())];
-        let bytes = [30, 200, 900, 5_000][dice.below(4)];
-        let marker = |n: usize, edit: usize| format!("<marker {n} {edit}>");
-        let content = |edit| format!("{0}{1}{0}", marker(n, edit), "x".repeat(bytes * (edit + 1)));
-        let file_url = Some(format!("https://example.org/{}", marker(n, 9)));
-        let draft = Draft { file_url, ..draft(&content(0)) };
-        let message = draft.id;
-        let mut pending = vec![world.submit(session, owner, Action::Send { draft }).await];
-        let mut markers = vec![marker(n, 0), marker(n, 9)];
-        for edit in 1..1 + dice.below(3) * dice.below(2) {
-            let edited = Action::Edit { message, content: content(edit) };
-            pending.push(world.submit(session, owner, edited).await);
-            markers.push(marker(n, edit));
-        }
-        sent.push((session, message, markers));
-        for pending in pending {
-            event(pending.await.unwrap());
-        }
-    }
-    let mut gone = Vec::new();
-    for _ in 0..200 {
-        let (session, message, markers) = sent.swap_remove(dice.below(sent.len()));
-        let last = &markers[markers.len() - 1];
-        assert!(is_in_the_files(&dir, last), "{last} is there before");
-        world.delete(session, owner, message).await;
-        for marker in markers {
-            assert!(!is_in_the_files(&dir, &marker), "{marker} is still there");
-            gone.push(marker);
-        }
-    }
-    for marker in gone {
-        assert!(!is_in_the_files(&dir, &marker), "{marker} has come back");
-    }
-}
-
-#[tokio::test]
-async fn a_purged_session_leaves_no_contents_and_its_neighbours_none_when_deleted() {
-    let (world, dir) = world().await;
-    let (purged, owner, _) = world.shared_session().await;
-    let kept = world.session(owner).await;
-    let mut neighbours = Vec::new();
-    for n in 0..600 {
-        let name = format!("<going {n}>");
-        let draft = Draft {
-            file_url: Some(format!("https://example.org/{name}")),
-            client_id: Some(name.clone()),
-            ..draft(&name.repeat(1 + n % 9 * 70))
-        };
-        let message = draft.id;
-        event(world.append(purged, owner, Action::Send { draft }).await);
-        if n % 5 == 0 {
-            let content = name.repeat(3);
-            event(world.append(purged, owner, Action::Edit { message, content }).await);
-        }
-        let neighbour = world.send(kept, owner, &format!("<staying {n}>").repeat(9)).await;
-        neighbours.push(neighbour.id);
-    }
-    event(world.append(purged, owner, Action::DeleteSession).await);
-    until("the session is purged", async || !is_in_the_files(&dir, "<going ")).await;
-    assert!(is_in_the_files(&dir, "<staying 7>"));
-    for (n, message) in neighbours.into_iter().enumerate().step_by(3) {
-        world.delete(kept, owner, message).await;
-        assert!(!is_in_the_files(&dir, &format!("<staying {n}>")));
-    }
-}
-
-#[tokio::test]
-async fn a_backup_of_a_running_store_is_whole_private_and_of_a_new_epoch() {
-    let (world, dir) = world().await;
-    let (session, owner, _) = world.shared_session().await;
-    let sent = world.send(session, owner, "kept").await;
-    let deleted = world.session(owner).await;
-    world.send(deleted, owner, "purged").await;
-    event(world.append(deleted, owner, Action::DeleteSession).await);
-    until("the session is purged", async || {
-        world.store.member_ids(deleted).await.unwrap().is_empty()
-    })
-    .await;
-    let epoch = world.store.epoch().await.unwrap();
-
-    let elsewhere = tempfile::tempdir().unwrap();
-    let copy = elsewhere.path().join("copy.db");
-    let contents = backup::create(&dir, &copy).unwrap();
-    assert_eq!((contents.users, contents.sessions, contents.messages), (2, 1, 1));
-    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing else is left there");
-    assert_eq!(backup::verify(&copy).unwrap(), contents);
-    assert!(backup::create(&dir, &copy).is_err(), "nothing is overwritten");
-
-    world.send(session, owner, "after the copy").await;
-    let restored = elsewhere.path().join("restored");
-    assert_eq!(backup::restore(&copy, &restored).unwrap(), None);
-    let store = server(&restored, answering()).unwrap();
-    let new_epoch = store.epoch().await.unwrap();
-    assert_ne!(new_epoch, epoch);
-    assert_eq!(store.message(session, sent.id).await.unwrap(), Some(sent));
-    assert_eq!(store.access(session, owner).await.unwrap().unwrap().session.last_seq, 2);
-    store.close().await;
-    let store = server(&restored, answering()).unwrap();
-    assert_eq!(store.epoch().await.unwrap(), new_epoch, "the mark was taken away");
-    store.close().await;
-    assert_eq!(world.store.epoch().await.unwrap(), epoch);
-}
-
-#[tokio::test]
-async fn a_restored_store_replaces_the_old_one_which_is_kept() {
-    let (mut world, dir) = world().await;
-    let (session, owner, _) = world.shared_session().await;
-    let copies = tempfile::tempdir().unwrap();
-    let copy = copies.path().join("copy.db");
-    backup::create(&dir, &copy).unwrap();
-    world.send(session, owner, "after the copy").await;
-    let said = backup::restore(&copy, &dir).unwrap_err().to_string();
-    assert!(said.contains("another server uses the data folder"), "{said}");
-    world.store.close().await;
-    let kept = backup::restore(&copy, &dir).unwrap().expect("there was one");
-    world.reopen().await;
-    assert_eq!(world.log(session).await.head, 1);
-    assert_eq!(world.send(session, owner, "again").await.seq, 2);
-    assert_eq!(backup::verify(&kept).unwrap().messages, 1);
-}
-
-#[test]
-fn a_damaged_or_foreign_file_is_no_backup() {
-    let dir = tempfile::tempdir().unwrap();
-    let foreign = dir.path().join("foreign.db");
-    Connection::open(&foreign).unwrap().execute("CREATE TABLE x (y)", []).unwrap();
-    let said = backup::verify(&foreign).unwrap_err().to_string();
-    assert!(said.contains("is no AssistDeck database"), "{said}");
-    assert!(backup::verify(&dir.path().join("nothing.db")).is_err());
-    assert!(backup::create(&dir.path().join("nowhere"), &dir.path().join("copy.db")).is_err());
-    assert!(backup::restore(&foreign, &dir.path().join("data")).is_err());
-
-    let data = dir.path().join("data");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        server(&data, answering()).unwrap().close().await;
-    });
-    let copy = dir.path().join("copy.db");
-    backup::create(&data, &copy).unwrap();
-    let mut bytes = fs::read(&copy).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..].fill(0x55);
-    let damaged = dir.path().join("damaged.db");
-    fs::write(&damaged, bytes).unwrap();
-    assert!(backup::verify(&damaged).is_err());
 }
 
 #[tokio::test]
