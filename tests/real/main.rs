@@ -14,6 +14,7 @@ mod dice;
 mod disk;
 mod flush_order;
 mod folder;
+mod freeze;
 mod full_disk;
 mod io_errors;
 mod joining;

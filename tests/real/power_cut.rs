@@ -5,11 +5,11 @@
 //! trusts the kernel's memory (`synchronous=NORMAL`) loses acknowledged messages here, though it
 //! never does to `kill -9`.
 
-use rustix::process::Signal;
 use tokio::task::block_in_place;
 use tokio::time::{Duration, sleep};
 
 use crate::disk::{Disk, make_image};
+use crate::freeze::freeze;
 use crate::ledger::Order;
 use crate::world::World;
 
@@ -38,9 +38,9 @@ async fn nothing_acknowledged_is_lost_when_the_power_goes() {
         world.ledger.until_acked(1 + world.dice.below(ACKED_MAX)).await;
         sleep(Duration::from_micros(world.dice.below(DELAY_US_MAX))).await;
         block_in_place(|| {
-            // A processor without power computes nothing: a flush that the kernel was busy with
-            // may look done to a server that goes on after the cut.
-            server.signal(Signal::STOP);
+            // A processor without power computes nothing: to a server that goes on after the
+            // cut, a flush that the kernel was busy with may look done.
+            freeze(&server);
             switch.cut();
             server.kill9();
         });
