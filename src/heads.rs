@@ -5,14 +5,18 @@
 //! (RFC 9112, 6.3); hyper drops one of the two silently. [`Watched`] stands between hyper and
 //! the socket and notes each request's head as it passes; the service asks with
 //! [`Watch::next_head`]. It follows bodies by their `Content-Length`; behind a chunked body it no
-//! longer knows where a head begins, so the connection must end with that answer.
+//! longer knows where a head begins, so the connection must end with that answer. In the other
+//! direction it sees to what hyper answers by itself ([`bare`]).
+
+mod bare;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -35,6 +39,8 @@ pub struct Head {
 pub struct Watched {
     io: TcpStream,
     watch: Arc<Watch>,
+    /// What goes out in the place of an answer of the library's own.
+    dressed: Bytes,
 }
 
 /// What was seen on one connection.
@@ -68,7 +74,7 @@ impl Watched {
     #[must_use]
     pub fn new(io: TcpStream) -> (Self, Arc<Watch>) {
         let watch = Arc::<Watch>::default();
-        (Self { io, watch: watch.clone() }, watch)
+        (Self { io, watch: watch.clone(), dressed: Bytes::new() }, watch)
     }
 
     /// The socket itself; nothing is watched any more.
@@ -181,7 +187,20 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        if self.dressed.is_empty() {
+            match bare::dressed(bytes) {
+                Some(dressed) => self.dressed = dressed,
+                None => return Pin::new(&mut self.io).poll_write(context, bytes),
+            }
+        }
+        let Self { io, dressed, .. } = &mut *self;
+        while !dressed.is_empty() {
+            match ready!(Pin::new(&mut *io).poll_write(context, dressed))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => dressed.advance(written),
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -189,6 +208,9 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [only] = slices {
+            return self.poll_write(context, only);
+        }
         Pin::new(&mut self.io).poll_write_vectored(context, slices)
     }
 

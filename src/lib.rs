@@ -7,13 +7,15 @@
 //! * [`http`], [`ws`]: the doors; [`refusal`], [`origins`], [`peer`], [`heads`]: what both
 //!   need;
 //! * [`chat`], [`auth`]: what people may do and what then happens; who they are;
-//! * [`hub`], [`store`]: who listens on this node; the truth;
+//! * [`hub`], [`bus`], [`store`]: who listens on this node; hints between nodes; the truth;
+//! * [`moving`]: a whole store as a file, and what comes from elsewhere;
 //! * [`config`], [`logging`], [`metrics`].
 //!
 //! The wire is a crate of its own, `assistdeck-protocol`.
 
 pub mod app;
 pub mod auth;
+pub mod bus;
 pub mod chat;
 pub mod cli;
 pub mod config;
@@ -22,6 +24,7 @@ pub mod http;
 pub mod hub;
 pub mod logging;
 pub mod metrics;
+pub mod moving;
 pub mod origins;
 pub mod peer;
 pub mod refusal;

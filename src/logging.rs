@@ -12,8 +12,15 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::config::LogFormat;
 
 /// Libraries that would log what passes through them.
-const HELD: [&str; 5] =
-    ["hyper=info", "hyper_util=info", "tungstenite=info", "tokio_tungstenite=info", "rustls=info"];
+const HELD: [&str; 6] = [
+    "hyper=info",
+    "hyper_util=info",
+    "tungstenite=info",
+    "tokio_tungstenite=info",
+    "rustls=info",
+    // It repeats every attempt to connect; the bus says once what matters.
+    "async_nats=off",
+];
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Says whether a text is a level or directives; gives it back.

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub socket_bytes: Counter,
     /// Pages that followers read from the store.
     pub catch_ups: Counter,
+    /// Reads of the store for what other nodes wrote.
+    pub fills: Counter,
     /// From a commit to the end of its delivery into the rings.
     pub delivery_lag_seconds: Histogram,
     /// Connections accepted.
@@ -65,6 +67,7 @@ impl Metrics {
             socket_writes: Counter::default(),
             socket_bytes: Counter::default(),
             catch_ups: Counter::default(),
+            fills: Counter::default(),
             delivery_lag_seconds: seconds(),
             accepted: Counter::default(),
             closes: Family::default(),
@@ -90,6 +93,7 @@ impl Metrics {
         let bytes = self.socket_bytes.clone();
         to.register_with_unit("socket_written", "Bytes written to sockets", Unit::Bytes, bytes);
         to.register("catch_ups", "Pages read for followers", self.catch_ups.clone());
+        to.register("fills", "Reads for what other nodes wrote", self.fills.clone());
         to.register("accepted", "Connections accepted", self.accepted.clone());
         to.register("closes", "Sockets closed by the server", self.closes.clone());
         to.register("rejections", "Error answers and frames", self.rejections.clone());

@@ -15,7 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::CloseCode;
-use tokio::net::{TcpListener, TcpStream};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,6 +40,12 @@ const CLOSES_PER_SECOND: usize = 1_000;
 const CLOSE_STEP: Duration = Duration::from_millis(20);
 /// How long an accept that failed (no file descriptors, say) is not tried again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that the system holds until they are accepted.
+const ACCEPTS_WAITING_MAX: u32 = 1_024;
+/// What the system keeps for a peer that reads slowly, and can't send yet. Left to itself it keeps
+/// 4 MiB, and tells of room so rarely that a peer who reads 50 kB a second seems to stand still.
+const UNSENT_BYTES_MAX: u32 = 512 * 1024;
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -110,10 +117,10 @@ impl Server {
 /// Runs until a signal comes. A second one ends the process at once.
 pub async fn run(config: Config) -> Result<(), StartError> {
     raise_open_files();
-    let data_dir = config.data_dir.clone();
+    let data_place = config.data_place();
     let mut signals = Signals::new();
     let server = Server::start(config).await?;
-    tell(&server, &data_dir.display().to_string());
+    tell(&server, &data_place);
     signals.next().await;
     tracing::info!("stops");
     let stopped = tokio::spawn(server.stop());
@@ -164,7 +171,15 @@ async fn listen(config: &Config) -> Result<Vec<TcpListener>, StartError> {
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        // Connections inherit it.
+        SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        socket.bind(address)?;
+        socket.listen(ACCEPTS_WAITING_MAX)
+    };
+    listen().map_err(|error| StartError::Listen { address, error })
 }
 
 async fn accept(listener: TcpListener, router: Router, app: App) {
@@ -206,6 +221,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: Cancel
         .timer(TokioTimer::new())
         .header_read_timeout(COMPLETE_WITHIN)
         .max_buf_size(HEAD_BYTES_MAX)
+        // Head and body in one piece: a small answer is written by one plain call.
+        .writev(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
@@ -248,7 +265,7 @@ fn raise_open_files() {
 }
 
 /// The first lines that a person sees.
-fn tell(server: &Server, data_dir: &str) {
+fn tell(server: &Server, data_place: &str) {
     let version = env!("CARGO_PKG_VERSION");
     let urls = urls(&server.addresses);
     let Some(first) = urls.first() else { return };
@@ -256,7 +273,7 @@ fn tell(server: &Server, data_dir: &str) {
     for url in &urls[1..] {
         println!("  also at {url}");
     }
-    println!("  data in {data_dir}, API documentation at {first}/docs");
+    println!("  data in {data_place}, API documentation at {first}/docs");
     tracing::info!(addresses = ?server.addresses, version, "ready");
 }
 

@@ -1,17 +1,23 @@
 //! The command line of the shipped binary: what it prints, how it ends, and what it does beside a
 //! running server.
 
+#[path = "support/call.rs"]
+mod call;
+#[path = "support/postgres.rs"]
+mod postgres;
 #[path = "support/process.rs"]
 mod process;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use call::{call, login};
+use postgres::Cluster;
 use process::{Launch, ServerProcess};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -76,34 +82,8 @@ fn issue(folder: &Path, user: &str) -> String {
     issued.stdout.trim().to_owned()
 }
 
-/// A REST call: the status, and the body if it is JSON.
-fn call(server: &ServerProcess, head: &str, token: &str, body: &Value) -> (u16, Value) {
-    let host = server.url().strip_prefix("http://").expect("http");
-    let mut stream = TcpStream::connect(host).expect("it listens");
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let bearer = match token {
-        "" => String::new(),
-        token => format!("Authorization: Bearer {token}\r\n"),
-    };
-    let request = format!(
-        "{head} HTTP/1.1\r\nHost: {host}\r\n{bearer}Connection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("answered");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    let status = head[9..12].parse().expect("a status");
-    (status, serde_json::from_str(body).unwrap_or(Value::Null))
-}
-
 fn profile(server: &ServerProcess, token: &str) -> (u16, Value) {
     call(server, "GET /api/users/profile", token, &Value::Null)
-}
-
-fn login(server: &ServerProcess, email: &str, word: &str) -> (u16, Value) {
-    call(server, "POST /api/login", "", &json!({"email": email, "password": word}))
 }
 
 /// A socket on a session of the token's user.
@@ -257,7 +237,11 @@ fn exit_codes_tell_what_happened() {
         ("backup verify missing.db", "", 3),
         ("health --url http://127.0.0.1:1", "", 5),
         ("serve --drain-seconds soon", "", 2),
-        ("serve --database-url postgres://a", "", 2),
+        ("serve --database-url mysql://a", "", 2),
+        ("config check --database-url postgres://u:p@h/d?sslmode=prefer", "", 2),
+        ("config check --database-url postgres://u:p@h/d?colour=red", "", 2),
+        ("config check --database-url postgres://u:p@h:x/d", "", 2),
+        ("import missing.jsonl", "", 3),
         ("serve --config missing.toml", "", 2),
         ("serve --listen 127.0.0.1", "", 2),
     ] {
@@ -354,4 +338,56 @@ fn a_given_secret_is_the_one_that_opens_the_server() {
     let (status, user) = profile(&server, &token.expect("signed"));
     assert_eq!((status, &user["id"], &user["name"]), (200, &json!(id), &json!("host")));
     assert!(!folder.path().join("data/jwt_secret").exists());
+}
+
+#[test]
+fn server_and_commands_work_on_postgresql_and_say_what_is_wrong_with_it() {
+    let mut cluster = Cluster::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let settings = |url: &str| {
+        let text = format!("database_url = {url:?}\n");
+        fs::write(folder.join("assistdeck.toml"), text).expect("written");
+    };
+    settings(&cluster.url());
+    let user = create(folder, "ada@b.example");
+    let server = Launch::serve(folder).start();
+    assert!(!folder.join("data/assistdeck.db").exists());
+    let (status, signed) = login(&server, "ada@b.example", WORD);
+    assert_eq!((status, &signed["user"]["id"]), (200, &user["id"]));
+    let token = signed["token"].as_str().expect("a token").to_owned();
+    assert_eq!(run(folder, "user list --json", "").json()[0]["email"], "ada@b.example");
+    let second = run(folder, "serve --listen 127.0.0.1:0", "");
+    assert_eq!(second.code, 5);
+    assert!(second.stderr.contains("another server uses this database"), "{}", second.stderr);
+    let backup = run(folder, "backup create copy.db", "");
+    assert_eq!(backup.code, 2);
+    assert!(backup.stderr.contains("pg_dump"), "{}", backup.stderr);
+
+    let health = || run(folder, &format!("health --url {}", server.url()), "").code;
+    assert_eq!(health(), 0);
+    cluster.stop();
+    wait_for("the server knows", || health() == 5);
+    assert_eq!(run(folder, "user list", "").code, 5);
+    let body = json!({"title": "t"});
+    let (status, answer) = call(&server, "POST /api/chat/sessions", &token, &body);
+    assert_eq!((status, &answer["code"]), (503, &json!("unavailable")));
+    cluster.run();
+    wait_for("the server is well again", || health() == 0);
+    assert_eq!(call(&server, "POST /api/chat/sessions", &token, &body).0, 201);
+    assert!(server.stop().success());
+
+    settings("postgres://u:secret@127.0.0.1:1/d");
+    let away = run(folder, "serve --listen 127.0.0.1:0", "");
+    assert_eq!(away.code, 5);
+    assert!(away.stderr.contains("can't connect to PostgreSQL at 127.0.0.1"), "{}", away.stderr);
+    assert!(!away.stderr.contains("secret"), "{}", away.stderr);
+}
+
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + HEARS_WITHIN;
+    while !is_so() {
+        assert!(std::time::Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

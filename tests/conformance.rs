@@ -1,12 +1,14 @@
 //! The shipped binary against judges that others wrote: the Autobahn cases for the socket layer,
-//! schemathesis for the REST calls, and the example of the specification, run word for word; and
-//! against our own JavaScript client, with that client's tests.
+//! schemathesis for the REST calls, the AsyncAPI parser for the document of the socket, and the
+//! example of the specification, run word for word; and against our own JavaScript client, with
+//! that client's tests.
 //!
 //! The judges are programs in Python and JavaScript; `scripts/install-test-tools` installs them,
 //! the runners lie in `tests/conformance`. Each test starts the binary in a folder of its own and
 //! fails with the end of its runner's output. A judge that is not installed fails its test: a
 //! check that leaves itself out proves nothing. Who can't install one names it in ASSISTDECK_SKIP
-//! (`autobahn`, `schemathesis`, `spec_example`, `client`, separated by commas). Nothing else skips.
+//! (`autobahn`, `schemathesis`, `asyncapi`, `spec_example`, `client`, separated by commas). Nothing
+//! else skips.
 
 #[path = "support/process.rs"]
 mod process;
@@ -52,6 +54,18 @@ fn every_answer_is_one_that_the_openapi_description_has() {
     let mut runner = python("schemathesis_run.py");
     runner.arg(server.url());
     run(runner, folder.path(), Duration::from_secs(240));
+}
+
+#[test]
+fn the_asyncapi_document_describes_every_golden_frame() {
+    if is_skipped("asyncapi") {
+        return;
+    }
+    let folder = TempDir::new().expect("a temporary folder");
+    let server = Launch::serve(folder.path()).start();
+    let mut runner = Command::new("node");
+    runner.arg(runners().join("asyncapi.mjs")).arg(server.url());
+    run(runner, folder.path(), Duration::from_secs(60));
 }
 
 #[test]

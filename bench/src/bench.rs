@@ -4,9 +4,12 @@
 //! all programs first and then go round: the limit, the server, the other server, and again,
 //! so that a noisy minute falls on all of them.
 
+use crate::curve::Curve;
 use crate::goals::Measure;
 use crate::meter::{self, DRIVER_MAX, Meter, Reading};
 use crate::options::Run;
+use crate::peers;
+use crate::plot;
 use crate::process;
 use crate::report::{Entry, Report, Row};
 use crate::server::{Running, Target};
@@ -29,6 +32,8 @@ const FILES_KEPT: u64 = 200;
 pub struct Bench {
     pub options: Run,
     pub servers: Vec<Target>,
+    /// Beside them, where messages are fanned out.
+    pub peers: Vec<Target>,
     pub report: Report,
     connections_max: usize,
 }
@@ -50,6 +55,7 @@ pub fn run(options: Run) -> Result<bool> {
     let files = process::raise_files(FILES_WANTED);
     let mut bench = Bench {
         servers: options.servers()?,
+        peers: if options.peers { peers::install()? } else { Vec::new() },
         report: Report::default(),
         connections_max: usize::try_from(files.saturating_sub(FILES_KEPT))?,
         options,
@@ -60,8 +66,9 @@ pub fn run(options: Run) -> Result<bool> {
         workload.run(&mut bench).with_context(|| format!("workload {workload:?}"))?;
     }
     let _ = fs::remove_dir_all(bench.options.work_dir.join("data"));
-    println!("{}", bench.report.table());
+    println!("{}", bench.report.text());
     bench.write_json()?;
+    bench.write_plots()?;
     let faults = bench.report.faults();
     if faults != Faults::default() {
         eprintln!("bench: FAULTS: {faults:?}");
@@ -143,9 +150,22 @@ impl Bench {
         let Some(path) = &self.options.json else {
             return Ok(());
         };
-        let file =
-            File { machine: Machine::here(), options: &self.options, rows: &self.report.rows };
+        let Report { rows, curves } = &self.report;
+        let file = File { machine: Machine::here(), options: &self.options, rows, curves };
         write_json_file(path, &file)
+    }
+
+    fn write_plots(&self) -> Result<()> {
+        let Some(folder) = &self.options.plots else {
+            return Ok(());
+        };
+        fs::create_dir_all(folder)?;
+        for curve in &self.report.curves {
+            let path = folder.join(format!("growth-{}.svg", curve.slug));
+            fs::write(&path, plot::svg(curve))
+                .with_context(|| format!("can't write {}", path.display()))?;
+        }
+        Ok(())
     }
 }
 
@@ -157,7 +177,8 @@ fn write_json_file(path: &Path, file: &File<'_>) -> Result<()> {
 impl Stage {
     pub fn entry(&self, runs: Runs, faults: Option<Faults>) -> Entry {
         let (target, is_limit) = (self.target.name.clone(), self.target.is_limit());
-        Entry { target, is_limit, runs, faults, others: self.others }
+        let (is_peer, others) = (self.target.is_peer(), self.others);
+        Entry { target, is_limit, is_peer, runs, faults, others }
     }
 
     pub fn meter(&self, bench: &Bench) -> Result<Meter> {
@@ -181,6 +202,7 @@ struct File<'a> {
     machine: Machine,
     options: &'a Run,
     rows: &'a [Row],
+    curves: &'a [Curve],
 }
 
 #[derive(Serialize)]

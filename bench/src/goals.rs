@@ -125,7 +125,48 @@ pub const SLOW_SHARE: Measure =
 pub const SLOW_CUT: Measure = Measure::told("slow", "stalled ones cut", Better::Lower);
 
 pub const RECONNECT_CPU: Measure = Measure::told("reconnect", "CPU µs a return", Better::Lower);
-pub const RECONNECT_RATE: Measure = Measure::told("reconnect", "returns/s", Better::Higher);
+pub const RECONNECT_SECONDS: Measure =
+    Measure::told("reconnect", "s until all have caught up", Better::Lower);
+pub const RECONNECT_EVENTS: Measure =
+    Measure::told("reconnect", "replayed events/s", Better::Higher);
+pub const RECONNECT_P50: Measure =
+    Measure::told("reconnect", "live session, p50 ms", Better::Lower);
+pub const RECONNECT_P99: Measure =
+    Measure::told("reconnect", "live session, p99 ms", Better::Lower);
+pub const RECONNECT_RSS: Measure = Measure::told("reconnect", "peak RSS MiB", Better::Lower);
+
+pub const PRESENCE_COMES: Measure = Measure::told("presence", "CPU µs, one comes", Better::Lower);
+pub const PRESENCE_GOES: Measure = Measure::told("presence", "CPU µs, one goes", Better::Lower);
+
+pub const NODES_RATE: Measure = Measure::told("nodes", "200 x 5: messages/s", Better::Higher);
+/// "Three nodes on one PostgreSQL against one: not slower in sum".
+pub const NODES_SHARE: Measure =
+    Measure::told("nodes", "200 x 5: three nodes / one", Better::Higher).value(1.0, 1.0);
+pub const NODES_KEPT_RATE: Measure =
+    Measure::told("nodes", "200 x 5, sessions kept together: messages/s", Better::Higher);
+/// The same where each session is on one node.
+pub const NODES_KEPT_SHARE: Measure =
+    Measure::told("nodes", "200 x 5, sessions kept together: three / one", Better::Higher)
+        .value(1.0, 1.0);
+pub const NODES_CPU: Measure =
+    Measure::told("nodes", "200 x 5: nodes' CPU ms / 1,000 messages", Better::Lower);
+pub const NODES_DATABASE_CPU: Measure =
+    Measure::told("nodes", "200 x 5: PostgreSQL's CPU ms / 1,000 messages", Better::Lower);
+pub const NODES_NATS_CPU: Measure =
+    Measure::told("nodes", "200 x 5: NATS's CPU ms / 1,000 messages", Better::Lower);
+pub const NODES_P50_HERE: Measure = Measure::told("nodes", "p50 ms, sender's node", Better::Lower);
+pub const NODES_P50_THERE: Measure = Measure::told("nodes", "p50 ms, another node", Better::Lower);
+pub const NODES_P99_HERE: Measure = Measure::told("nodes", "p99 ms, sender's node", Better::Lower);
+pub const NODES_P99_THERE: Measure = Measure::told("nodes", "p99 ms, another node", Better::Lower);
+/// "Within 2 ms (p50) of the same on the sender's node over NATS".
+pub const NODES_GAP: Measure =
+    Measure::told("nodes", "p50 ms, another node's lag", Better::Lower).value(2.0, 1.0);
+/// Of PostgreSQL's NOTIFY nothing is asked.
+pub const NODES_GAP_TOLD: Measure = Measure { marks: None, ..NODES_GAP };
+pub const NODES_REST: Measure = Measure::told("nodes", "a node at rest, CPU ms/s", Better::Lower);
+/// Above what it takes at rest: "nothing".
+pub const NODES_UNFOLLOWED: Measure =
+    Measure::told("nodes", "not followed there, CPU ms / 1,000 messages", Better::Lower);
 
 #[cfg(test)]
 mod tests {

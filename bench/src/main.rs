@@ -7,17 +7,25 @@
 //! (`server.rs`), their users and sessions (`world.rs`, `rest.rs`, `token.rs`) and takes the
 //! figures (`goals.rs`, `report.rs`, `stats.rs`, `meter.rs`, `process.rs`); `driver/` is the
 //! load generator over WebSocket (`frame.rs`, `verify.rs`), `rest_load.rs` the one over REST;
-//! `limit/` and `hyper_limit.rs` are what everything is compared to. Nothing here is part of
-//! the product.
+//! `backing.rs` is what several nodes stand on;
+//! `limit/`, `hyper_limit.rs` and `peers.rs` are what everything is compared to; `crowd.rs`,
+//! `fill.rs`, `curve.rs` and `plot.rs` are what growth needs beside. Nothing here is part of the
+//! product.
 
+mod backing;
 mod bench;
+mod crowd;
+mod curve;
 mod driver;
+mod fill;
 mod frame;
 mod goals;
 mod hyper_limit;
 mod limit;
 mod meter;
 mod options;
+mod peers;
+mod plot;
 mod process;
 mod report;
 mod rest;

@@ -39,9 +39,14 @@ pub struct Reading {
 
 impl Meter {
     pub fn start(running: &Running, cores: Cores) -> Result<Self> {
+        Self::start_at(running.cpu_ms()?, cores)
+    }
+
+    /// The same, where what is measured is several programs, which used so much until now.
+    pub fn start_at(server_ms: f64, cores: Cores) -> Result<Self> {
         Ok(Self {
             cores,
-            server_ms: running.cpu_ms()?,
+            server_ms,
             driver_ms: process::cpu_ms(std::process::id())?,
             busy_ms: busy_ms(cores)?,
             since: Instant::now(),
@@ -49,7 +54,11 @@ impl Meter {
     }
 
     pub fn read(&self, running: &Running) -> Result<Reading> {
-        let server_ms = running.cpu_ms()? - self.server_ms;
+        self.read_at(running.cpu_ms()?)
+    }
+
+    pub fn read_at(&self, server_ms: f64) -> Result<Reading> {
+        let server_ms = server_ms - self.server_ms;
         let driver_ms = process::cpu_ms(std::process::id())? - self.driver_ms;
         let busy = busy_ms(self.cores)? - self.busy_ms;
         let seconds = self.since.elapsed().as_secs_f64();

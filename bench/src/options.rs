@@ -6,7 +6,7 @@
 //! exactly these, and a table with other numbers under the same names would mislead.
 
 use crate::server::{Cores, Program, Target};
-use crate::workload::Workload;
+use crate::workload::{Growth, Workload};
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub enum Flush {
 
 #[derive(Debug, Args, Serialize)]
 pub struct Run {
-    /// Which workloads; all, when none is named
+    /// Which workloads; all but growth and nodes, when none is named
     #[arg(value_enum)]
     pub workloads: Vec<Workload>,
     /// Length of each measured window
@@ -70,6 +70,9 @@ pub struct Run {
     /// Leave out the server that was built beside this program
     #[arg(long)]
     pub no_default_server: bool,
+    /// Other servers beside, in w1, w2 and w3 (needs Node; nchan and PostgreSQL for one each)
+    #[arg(long)]
+    pub peers: bool,
     /// Wait so long before each window for other programs to leave the cores alone
     #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
     pub wait_quiet: f64,
@@ -79,6 +82,15 @@ pub struct Run {
     /// Connections that come back at once (five to a session)
     #[arg(long, default_value_t = 5_000)]
     pub reconnects: usize,
+    /// Only these curves of growth, with commas between
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub growth: Vec<Growth>,
+    /// Growth goes up to so many messages in the store (10,000,000 take 8 GB for a while)
+    #[arg(long, default_value_t = 1_000_000)]
+    pub messages: usize,
+    /// Growth draws its curves into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub plots: Option<PathBuf>,
     /// Write all figures, every run of them, to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -116,7 +128,10 @@ impl Run {
 
     pub fn workloads(&self) -> Vec<Workload> {
         match self.workloads.as_slice() {
-            [] => Workload::value_variants().to_vec(),
+            [] => {
+                let all = Workload::value_variants().iter().copied();
+                all.filter(|workload| !workload.is_only_named()).collect()
+            }
             some => some.to_vec(),
         }
     }
@@ -133,7 +148,7 @@ impl Run {
             );
             servers.push(Target {
                 name: "assistdeck".to_owned(),
-                program: Program::AssistDeck { binary },
+                program: Program::AssistDeck { binary, settings: Vec::new() },
             });
         }
         for given in &self.server {
@@ -143,7 +158,8 @@ impl Run {
             }
             let binary = PathBuf::from(path);
             ensure!(binary.exists(), "{path} is not there");
-            servers.push(Target { name: name.to_owned(), program: Program::AssistDeck { binary } });
+            let program = Program::AssistDeck { binary, settings: Vec::new() };
+            servers.push(Target { name: name.to_owned(), program });
         }
         Ok(servers)
     }

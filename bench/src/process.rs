@@ -16,6 +16,29 @@ pub fn cpu_ms(pid: u32) -> Result<f64> {
     Ok(ticks as f64 * 1000.0 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// The same of a process and all that descends from it and still runs.
+pub fn tree_cpu_ms(root: u32) -> Result<f64> {
+    let mut parents: Vec<(u32, u32)> = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let pid: Option<u32> = name.to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = pid else { continue };
+        // It may have ended since.
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
+        parents.extend(parent.and_then(|parent| parent.parse().ok()).map(|parent| (pid, parent)));
+    }
+    let mut family: Vec<u32> = vec![root];
+    let mut at = 0;
+    while at < family.len() {
+        let parent: u32 = family[at];
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| pid));
+        at += 1;
+    }
+    let root_ms = cpu_ms(root)?;
+    Ok(root_ms + family[1..].iter().filter_map(|pid| cpu_ms(*pid).ok()).sum::<f64>())
+}
+
 /// `utime` + `stime`: the 14th and 15th field. The second may hold blanks and brackets, so the
 /// count begins after the last bracket, with the third.
 fn cpu_ticks(stat: &str) -> Option<u64> {
@@ -52,9 +75,24 @@ fn busy_ticks(line: &str, name: &str) -> Option<u64> {
 
 /// The memory that is resident, in bytes.
 pub fn rss_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most that was resident since the start, or since [`forget_peak`], in bytes.
+pub fn peak_bytes(pid: u32) -> Result<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// The peak is what is resident now.
+pub fn forget_peak(pid: u32) -> Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("the peak can't be reset")
+}
+
+fn status_bytes(pid: u32, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")).context("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+    let kib = kib.with_context(|| format!("no {name}"))?;
     Ok(kib.trim().parse::<u64>()? * 1024)
 }
 
@@ -112,6 +150,8 @@ mod tests {
     fn this_process_uses_memory_and_time() {
         let pid = std::process::id();
         assert!(rss_bytes(pid).expect("ours") > 100_000);
+        forget_peak(pid).expect("ours");
+        assert!(peak_bytes(pid).expect("ours") > 100_000);
         assert!(cpu_ms(pid).expect("ours") >= 0.0);
     }
 }

@@ -1,9 +1,10 @@
-//! One table for people, one file for machines.
+//! One table for people, and one of each curve.
 //!
 //! A [`Row`] is one figure of one program: the median with the lowest and the highest run, the
 //! ratio to the limit program in the same run, what issue 5 asks, and the faults, which must
 //! be zero. The report knows nothing of how the figures came about.
 
+use crate::curve::{Curve, number};
 use crate::goals::Measure;
 use crate::meter::OTHERS_MAX;
 use crate::stats::Runs;
@@ -15,6 +16,7 @@ use std::fmt::Write;
 pub struct Row {
     pub measure: Measure,
     pub target: String,
+    pub is_peer: bool,
     pub runs: Runs,
     pub value: f64,
     /// The limit program's figure in the same run; absent for the limit itself.
@@ -31,6 +33,7 @@ pub struct Row {
 #[derive(Debug, Default)]
 pub struct Report {
     pub rows: Vec<Row>,
+    pub curves: Vec<Curve>,
 }
 
 const COLUMNS: [&str; 13] = [
@@ -50,12 +53,13 @@ impl Report {
             let row = Row {
                 measure,
                 target: entry.target,
+                is_peer: entry.is_peer,
                 value,
                 limit,
                 ratio: limit.filter(|limit| *limit > 0.0).map(|limit| value / limit),
                 verdict: match verdict(&measure, value, limit) {
                     "" => String::new(),
-                    _ if entry.is_limit => String::new(),
+                    _ if entry.is_limit || entry.is_peer => String::new(),
                     word if entry.others > OTHERS_MAX => format!("{word}?"),
                     word => word.to_owned(),
                 },
@@ -74,14 +78,25 @@ impl Report {
             let same = |other: &Row| {
                 other.measure.workload == row.measure.workload && other.target == row.target
             };
-            if !self.rows[..at].iter().any(same) {
+            if !row.is_peer && !self.rows[..at].iter().any(same) {
                 sum += row.faults.unwrap_or_default();
             }
+        }
+        for curve in &self.curves {
+            sum += curve.faults;
         }
         sum
     }
 
-    pub fn table(&self) -> String {
+    /// The table of all rows, and behind it one of each curve.
+    pub fn text(&self) -> String {
+        let table = (!self.rows.is_empty()).then(|| self.table());
+        let tables: Vec<String> =
+            table.into_iter().chain(self.curves.iter().map(Curve::table)).collect();
+        tables.join("\n")
+    }
+
+    fn table(&self) -> String {
         let mut lines = vec![COLUMNS.map(str::to_owned)];
         lines.extend(self.rows.iter().map(Row::cells));
         let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
@@ -110,6 +125,8 @@ impl Report {
 pub struct Entry {
     pub target: String,
     pub is_limit: bool,
+    /// Somebody else's: neither judged nor a reason to fail.
+    pub is_peer: bool,
     pub runs: Runs,
     pub faults: Option<Faults>,
     pub others: f64,
@@ -152,25 +169,6 @@ impl Row {
     }
 }
 
-/// Three digits that matter, thousands set apart.
-fn number(value: f64) -> String {
-    match value.abs() {
-        size if size >= 100.0 => {
-            let digits = format!("{value:.0}");
-            let mut text = String::new();
-            for (at, digit) in digits.chars().enumerate() {
-                if at > 0 && (digits.len() - at).is_multiple_of(3) && !text.ends_with('-') {
-                    text.push(',');
-                }
-                text.push(digit);
-            }
-            text
-        }
-        size if size >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,15 +177,8 @@ mod tests {
     fn entry(is_limit: bool, values: &[f64]) -> Entry {
         let runs = values.iter().copied().collect();
         let faults = Some(Faults::default());
-        Entry { target: "x".to_owned(), is_limit, runs, faults, others: 0.0 }
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(number(1_234_567.2), "1,234,567");
-        assert_eq!(number(123.4), "123");
-        assert_eq!(number(12.34), "12.3");
-        assert_eq!(number(1.234), "1.23");
+        let is_peer = false;
+        Entry { target: "x".to_owned(), is_limit, is_peer, runs, faults, others: 0.0 }
     }
 
     #[test]

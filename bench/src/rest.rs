@@ -90,6 +90,10 @@ impl Request {
         Self { method: "GET", path: path.into(), token: None, body: None }
     }
 
+    pub fn delete(path: impl Into<String>) -> Self {
+        Self { method: "DELETE", path: path.into(), token: None, body: None }
+    }
+
     pub fn post(path: impl Into<String>, body: Value) -> Self {
         Self { method: "POST", path: path.into(), token: None, body: Some(body) }
     }

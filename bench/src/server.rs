@@ -5,9 +5,11 @@
 //! banner; a [`Running`] one is stopped when it is dropped, so that no failure leaves a server
 //! behind. What it prints to standard error lies as `server.log` beside its data.
 
+use crate::driver::Dialect;
 use crate::process;
 use crate::token;
 use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -23,15 +25,15 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 pub enum Program {
     AssistDeck {
         binary: PathBuf,
+        /// Variables that it is started with.
+        settings: Vec<(&'static str, String)>,
     },
     /// Ready bytes to all connections of a session, written to a file first.
-    Limit {
-        flush: bool,
-    },
+    Limit { flush: bool },
     /// The same number of bytes for every request.
-    Hyper {
-        body_bytes: usize,
-    },
+    Hyper { body_bytes: usize },
+    /// Somebody else's server (`peers.rs`).
+    Peer { command: Vec<OsString>, dialect: Dialect },
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +59,8 @@ impl Cores {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
+    /// It may have programs of its own, which it must end itself.
+    is_peer: bool,
     pub addr: SocketAddr,
     pub started_at: Instant,
 }
@@ -73,7 +77,18 @@ impl Target {
     }
 
     pub fn is_limit(&self) -> bool {
-        !matches!(self.program, Program::AssistDeck { .. })
+        matches!(self.program, Program::Limit { .. } | Program::Hyper { .. })
+    }
+
+    pub fn is_peer(&self) -> bool {
+        matches!(self.program, Program::Peer { .. })
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match self.program {
+            Program::Peer { dialect, .. } => dialect,
+            _ => Dialect::Plain,
+        }
     }
 
     /// A word that can stand in a path.
@@ -114,28 +129,28 @@ impl Target {
         let mut command = self.command(&listen.to_string(), data_dir)?;
         let log = File::create(data_dir.join("server.log"))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        process::pin(cores.server)?;
         let started_at = Instant::now();
-        let child = command.spawn();
-        process::pin(cores.driver)?;
-        let mut child = child.with_context(|| format!("can't run {command:?}"))?;
+        let mut child = spawn(&mut command, cores)?;
         let banner = read_banner(child.stdout.take().context("standard output is piped")?);
-        Ok((Running { child, addr: listen, started_at }, banner))
+        let is_peer = self.is_peer();
+        Ok((Running { child, addr: listen, started_at, is_peer }, banner))
     }
 
     fn command(&self, listen: &str, data_dir: &Path) -> Result<Command> {
         let mut command = match &self.program {
-            Program::AssistDeck { binary } => Command::new(binary),
+            Program::AssistDeck { binary, .. } => Command::new(binary),
+            Program::Peer { command, .. } => Command::new(&command[0]),
             _ => Command::new(std::env::current_exe()?),
         };
         match &self.program {
-            Program::AssistDeck { .. } => {
+            Program::AssistDeck { settings, .. } => {
                 for (name, _) in std::env::vars() {
                     if name.starts_with("ASSISTDECK_") && !is_for_server(&name) {
                         command.env_remove(name);
                     }
                 }
                 command.env("ASSISTDECK_JWT_SECRET", token::SECRET);
+                command.envs(settings.iter().map(|(name, value)| (name, value)));
                 command.args(["serve", "--listen", listen, "--data-dir"]).arg(data_dir)
             }
             Program::Limit { flush } => {
@@ -147,9 +162,21 @@ impl Target {
                 command.args(["hyper", "--listen", listen, "--body-bytes"]);
                 command.arg(body_bytes.to_string())
             }
+            Program::Peer { command: words, .. } => {
+                // A socket of its database lies in there: it needs the whole path.
+                command.args(&words[1..]).arg(fs::canonicalize(data_dir)?)
+            }
         };
         Ok(command)
     }
+}
+
+/// Starts a program on the core of those that are measured.
+pub fn spawn(command: &mut Command, cores: Cores) -> Result<Child> {
+    process::pin(cores.server)?;
+    let child = command.spawn();
+    process::pin(cores.driver)?;
+    child.with_context(|| format!("can't run {command:?}"))
 }
 
 /// Settings of the measured server that an experiment may give through the environment.
@@ -179,7 +206,7 @@ impl Running {
     }
 
     pub fn cpu_ms(&self) -> Result<f64> {
-        process::cpu_ms(self.pid())
+        if self.is_peer { process::tree_cpu_ms(self.pid()) } else { process::cpu_ms(self.pid()) }
     }
 
     pub fn rss_bytes(&self) -> Result<u64> {
@@ -188,6 +215,10 @@ impl Running {
 
     /// Stops it as an operator would, and says so if it does not go.
     pub fn stop(mut self) -> Result<()> {
+        self.ask_to_stop()
+    }
+
+    fn ask_to_stop(&mut self) -> Result<()> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         let since = Instant::now();
@@ -203,6 +234,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.is_peer {
+            // If that fails it is ended below.
+            let _ = self.ask_to_stop();
+        }
         end(&mut self.child);
     }
 }

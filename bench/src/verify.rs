@@ -86,7 +86,8 @@ impl Ledger {
     pub fn close(&self, head: u64) -> Faults {
         Faults {
             lost: self.holes.len() as u64 + head.saturating_sub(self.last),
-            doubled: self.doubled,
+            // More than was sent, where nobody numbers.
+            doubled: self.doubled + self.last.saturating_sub(head),
             out_of_order: self.out_of_order,
         }
     }

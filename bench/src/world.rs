@@ -25,7 +25,7 @@ pub struct World {
     pub sessions: Vec<Session>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Session {
     pub id: String,
     /// The owner first.
@@ -34,7 +34,7 @@ pub struct Session {
     pub head: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Member {
     pub user: Uuid,
     pub token: String,
@@ -106,7 +106,7 @@ fn create_session(client: &mut Client, owner: &Member) -> Result<String> {
     Ok(id.to_owned())
 }
 
-fn members(count: usize, sign: impl Fn(Uuid) -> Result<String>) -> Result<Vec<Member>> {
+pub fn members(count: usize, sign: impl Fn(Uuid) -> Result<String>) -> Result<Vec<Member>> {
     (0..count)
         .map(|_| {
             let user = Uuid::new_v4();

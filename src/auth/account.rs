@@ -36,6 +36,12 @@ impl Auth {
         self.throttles.failures_per_address.check(&caller_of(from), self.now())
     }
 
+    /// Whether that user may try a password from there; for before the body is read.
+    pub fn may_change_password(&self, from: IpAddr, caller: &Caller) -> Result<()> {
+        let suspect = (Who::Account(caller.user), caller_of(from));
+        self.throttles.check_failures(&suspect, self.now())
+    }
+
     /// Whether that user may look up another; for before the query is read.
     pub fn may_find_user(&self, from: IpAddr, caller: &Caller) -> Result<()> {
         self.throttles.lookups_per_address.check(&caller_of(from), self.now())?;
@@ -109,13 +115,12 @@ impl Auth {
         caller: &Caller,
         body: ChangePassword<'_>,
     ) -> Result<NewToken> {
-        let suspect = (Who::Account(caller.user), caller_of(from));
-        self.throttles.failures_per_address.check(&suspect.1, self.now())?;
-        self.throttles.failures.check(&suspect, self.now())?;
+        self.may_change_password(from, caller)?;
         let word = rules::text(&body.password, Error::InvalidPassword)?;
         let new_word = rules::text(&body.new_password, Error::InvalidPassword)?;
         let account = self.account_of(caller).await?;
-        let compared = self.compare(from, suspect.0, word, account.password_hash).await?;
+        let compared =
+            self.compare(from, Who::Account(caller.user), word, account.password_hash).await?;
         if matches!(compared, Compared::Different) {
             return Err(Error::InvalidCredentials);
         }

@@ -15,10 +15,11 @@
 //!
 //! One page a thing: `account` for what people do, `admin` for the operator's commands,
 //! `verify` for tokens, `ticket` for those of the WebSocket, `revocation` for the log of ends,
-//! `password`, `token`, `remembered`, `rules`, `secret`, `throttle`.
+//! `password`, `bcrypt_hash`, `token`, `remembered`, `rules`, `secret`, `throttle`.
 
 mod account;
 mod admin;
+mod bcrypt_hash;
 mod error;
 mod password;
 mod remembered;
@@ -43,7 +44,10 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use admin::{NewUser, Revoke};
+pub use bcrypt_hash::COST_MAX as BCRYPT_COST_MAX;
 pub use error::{Cause, Error, Result};
+pub use password::check_hash;
+pub use rules::{is_email, is_name};
 pub use secret::Secret;
 pub use throttle::Rate;
 pub use token::TOKEN_BYTES_MAX;

@@ -5,7 +5,8 @@
 //! never holds up a message. Each thread keeps its memory for the next hash and gives it back
 //! when none has come for a while: allocating it for each would scatter it over the heap.
 //! Nobody's wrong password costs less than anybody's: where there is nothing to compare with,
-//! [`NOBODYS_HASH`] is.
+//! [`NOBODYS_HASH`] is; and where accounts came with hashes of bcrypt (`bcrypt_hash`), whatever
+//! fails costs one of each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -17,7 +18,7 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::oneshot;
 
-use super::{Error, Result};
+use super::{Error, Result, bcrypt_hash};
 
 /// Memory of one hash, in KiB.
 const MEMORY_KIB: u32 = 19_456;
@@ -150,14 +151,52 @@ pub(super) fn hash(password: &str, memory: &mut Memory) -> String {
 
 /// Whether it is the password of that hash; without a hash, or with one that can't be read, no,
 /// after the same time. Takes tens of milliseconds.
-pub(super) fn verify(password: &str, phc: Option<&str>, memory: &mut Memory) -> bool {
-    match phc.map(|phc| compare(password, phc, memory)) {
-        Some(Some(is_same)) => return is_same,
-        Some(None) => tracing::error!("a stored password hash can't be read"),
-        None => {}
+pub(super) fn verify(password: &str, stored: Option<&str>, memory: &mut Memory) -> bool {
+    if let Some(hash) = stored.filter(|stored| bcrypt_hash::is_one(stored)) {
+        match bcrypt_hash::compare(password, hash) {
+            Some(true) => return true,
+            Some(false) => {}
+            None => tracing::error!("a stored password hash can't be read"),
+        }
+        nobodys(password, memory);
+        return false;
     }
-    compare(password, NOBODYS_HASH, memory).expect("the constant is a PHC string");
+    match stored.map(|phc| compare(password, phc, memory)) {
+        Some(Some(true)) => return true,
+        Some(Some(false)) => {}
+        Some(None) => {
+            tracing::error!("a stored password hash can't be read");
+            nobodys(password, memory);
+        }
+        None => nobodys(password, memory),
+    }
+    bcrypt_hash::spend(password);
     false
+}
+
+/// As much work as a comparison, for nothing.
+fn nobodys(password: &str, memory: &mut Memory) {
+    compare(password, NOBODYS_HASH, memory).expect("the constant is a PHC string");
+}
+
+/// Whether a hash from elsewhere can be kept: Argon2 as a PHC string, or bcrypt. What is wrong with
+/// it otherwise.
+pub fn check_hash(hash: &str) -> std::result::Result<(), &'static str> {
+    if bcrypt_hash::is_one(hash) {
+        return bcrypt_hash::check(hash);
+    }
+    let params = PasswordHash::new(hash)
+        .ok()
+        .filter(|phc| phc.salt.is_some() && phc.hash.is_some())
+        .filter(|phc| Algorithm::try_from(phc.algorithm.as_str()).is_ok())
+        .and_then(|phc| Params::try_from(&phc).ok());
+    match params {
+        None => Err("the password hash is neither of Argon2 nor of bcrypt"),
+        Some(params) if params.block_count() > MEMORY_KIB_MAX => {
+            Err("the password hash takes more memory than is ever given to one")
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// None: that is no hash of a password.
@@ -172,6 +211,9 @@ fn compare(password: &str, phc: &str, memory: &mut Memory) -> Option<bool> {
 
 /// Whether the hash was made with other parameters than today's.
 pub(super) fn is_outdated(phc: &str) -> bool {
+    if bcrypt_hash::is_one(phc) {
+        return true;
+    }
     let Ok(hash) = PasswordHash::new(phc) else { return false };
     let Ok(params) = Params::try_from(&hash) else { return true };
     let todays = [MEMORY_KIB, PASSES, LANES];

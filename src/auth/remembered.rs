@@ -1,9 +1,12 @@
 //! Tokens that were verified, and whose they are, so that the next call need not verify again.
 //!
-//! Kept by the SHA-256 of the token, never by its text. Bounded: each shard has a young and an
-//! old half; a full young half becomes the old one, and what is asked for comes back into the
-//! young one, so the tokens in use stay. What a revocation ends is dropped at once; whoever read
-//! the store before that revocation is told by the generation that the outcome may be stale.
+//! Kept by the first half of the token's SHA-256, never by its text. Half is enough: a token that
+//! was not issued would have to meet one of 65,536 that were among 2^128, at each attempt.
+//!
+//! Bounded: each shard has a young and an old half; a full young half becomes the old one, and what
+//! is asked for comes back into the young one, so the tokens in use stay. What a revocation ends is
+//! dropped at once; whoever read the store before that revocation is told by the generation that
+//! the outcome may be stale.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -24,7 +27,10 @@ const HALF_MAX: usize = TOKENS_MAX / SHARDS / 2;
 /// The SHA-256 of a token.
 pub(super) type Digest = [u8; 32];
 
-type Half = HashMap<Digest, Caller, BuildHasherDefault<FirstBytes>>;
+/// What a token is kept by.
+type Key = [u8; 16];
+
+type Half = HashMap<Key, Caller, BuildHasherDefault<FirstBytes>>;
 
 #[derive(Default)]
 struct Shard {
@@ -52,25 +58,25 @@ impl Remembered {
 
     /// Whose token it is, if it was verified and has not expired.
     pub(super) fn get(&self, digest: &Digest, now: Timestamp) -> Option<Caller> {
-        let mut shard = self.shard(digest);
-        if let Some(caller) = shard.young.get(digest) {
+        let (mut shard, key) = self.shard(digest);
+        if let Some(caller) = shard.young.get(&key) {
             let caller = *caller;
             return live(&caller, now).then_some(caller);
         }
-        let caller = shard.old.remove(digest)?;
+        let caller = shard.old.remove(&key)?;
         if !live(&caller, now) {
             return None;
         }
-        put(&mut shard, *digest, caller);
+        put(&mut shard, key, caller);
         Some(caller)
     }
 
     /// Remembers, unless something was revoked since `generation` was read.
     pub(super) fn insert(&self, digest: Digest, caller: Caller, generation: u64) {
-        let mut shard = self.shard(&digest);
+        let (mut shard, key) = self.shard(&digest);
         // Under the lock: a revocation counts first and then takes each lock.
         if self.generation() == generation {
-            put(&mut shard, digest, caller);
+            put(&mut shard, key, caller);
         }
     }
 
@@ -98,8 +104,9 @@ impl Remembered {
         }
     }
 
-    fn shard(&self, digest: &Digest) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[usize::from(digest[31]) % SHARDS])
+    fn shard(&self, digest: &Digest) -> (MutexGuard<'_, Shard>, Key) {
+        let key = *digest.first_chunk().expect("a digest has 32 bytes");
+        (lock(&self.shards[usize::from(digest[31]) % SHARDS]), key)
     }
 }
 
@@ -107,18 +114,18 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn put(shard: &mut Shard, digest: Digest, caller: Caller) {
+fn put(shard: &mut Shard, key: Key, caller: Caller) {
     if shard.young.len() >= HALF_MAX {
         shard.old = std::mem::take(&mut shard.young);
     }
-    shard.young.insert(digest, caller);
+    shard.young.insert(key, caller);
 }
 
 fn live(caller: &Caller, now: Timestamp) -> bool {
     now.0 <= caller.token.expires.0.saturating_add(LEEWAY_SECONDS as i64 * 1_000_000)
 }
 
-/// A digest is as good as a hash already: its first eight bytes are taken.
+/// A key is as good as a hash already: its first eight bytes are taken.
 #[derive(Default)]
 struct FirstBytes(u64);
 

@@ -9,24 +9,24 @@ use std::time::Duration;
 use protocol::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Auth, Result};
+use super::{Auth, Caller, Result};
 use crate::store::Revocation;
 
 /// Between two looks at the log.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Auth {
-    /// Follows the log from its present head until told to stop: `on` hears of each revocation
-    /// once, after the tokens it ends were forgotten. To be started before anyone is served.
+    /// Follows the log from behind `after` until told to stop: `on` hears of each revocation once,
+    /// after the tokens it ends were forgotten. `after` is the head of before anyone is served.
     pub async fn follow_revocations(
         &self,
+        mut after: u64,
         on: impl Fn(Revocation) + Send,
         stop: CancellationToken,
     ) {
-        let mut cursor = None;
         let mut failing = false;
         while !stop.is_cancelled() {
-            match self.look(&mut cursor, &on).await {
+            match self.look(&mut after, &on).await {
                 Ok(()) => failing = false,
                 Err(error) => {
                     // What was revoked meanwhile is unknown, so nothing remembered is good.
@@ -44,29 +44,34 @@ impl Auth {
         }
     }
 
-    async fn look(
-        &self,
-        cursor: &mut Option<u64>,
-        on: &(impl Fn(Revocation) + Send),
-    ) -> Result<()> {
-        let Some(mut after) = *cursor else {
-            *cursor = Some(self.store.revocation_head().await?);
-            // Remembered before the head was read: it may have been revoked in between.
-            self.remembered.clear();
-            return Ok(());
-        };
+    async fn look(&self, after: &mut u64, on: &(impl Fn(Revocation) + Send)) -> Result<()> {
         loop {
-            let revocations = self.store.revocations(after).await?;
+            let revocations = self.store.revocations(*after).await?;
             if revocations.is_empty() {
                 return Ok(());
             }
             for (number, revocation) in revocations {
                 self.remembered.forget(revocation);
                 on(revocation);
-                after = number;
-                *cursor = Some(number);
+                *after = number;
             }
         }
+    }
+
+    /// How often something was revoked, as far as this node knows. Read before a token is looked
+    /// at, it serves [`Self::confirm`].
+    #[must_use]
+    pub fn revocations_known(&self) -> u64 {
+        self.remembered.generation()
+    }
+
+    /// For a caller who came when so many revocations were known, and has taken a place where
+    /// further ones are heard: whether one came in between and was for that caller.
+    pub async fn confirm(&self, caller: &Caller, known: u64) -> Result<()> {
+        if self.revocations_known() != known {
+            self.account_of(caller).await?;
+        }
+        Ok(())
     }
 
     /// Ends tokens, here at once and elsewhere soon.

@@ -45,6 +45,18 @@ pub(super) fn email(text: &str) -> Result<&str> {
     Ok(text)
 }
 
+/// Whether it may be an account's email.
+#[must_use]
+pub fn is_email(text: &str) -> bool {
+    email(text).is_ok()
+}
+
+/// Whether it may be a user's name, as it is kept.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    name(text) == Ok(text)
+}
+
 /// 8 to 128 characters, any.
 pub(super) fn password(text: &str) -> Result<&str> {
     if text.len() < PASSWORD_CHARS_MIN || !is_hashable(text) {

@@ -5,9 +5,9 @@
 //! first one made. A secret never shows in `Debug` output.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use base64::Engine;
@@ -47,12 +47,15 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads the secret of the data folder, or makes it. The folder is there already.
+/// Reads the secret of the data folder, or makes it, with the folder if need be.
 pub fn load_or_make(data_dir: &Path) -> io::Result<Secret> {
     let path = data_dir.join(FILE_NAME);
     match read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         outcome => return outcome,
+    }
+    if !data_dir.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
     }
     make(data_dir, &path)?;
     read(&path)

@@ -39,6 +39,9 @@ struct Counts<K> {
     swept: Timestamp,
 }
 
+/// Between a look at the clock and the count of it there is less than this, in microseconds.
+const AHEAD_US_MAX: i64 = 1_000_000;
+
 impl<K: Eq + Hash + Clone> Throttle<K> {
     #[must_use]
     pub fn new(rate: Rate) -> Self {
@@ -91,8 +94,9 @@ impl<K: Eq + Hash + Clone> Throttle<K> {
     /// Forgets what has left the window, then says whether there is room for one more.
     fn room(&self, moments: &mut VecDeque<Timestamp>, now: Timestamp) -> Result<()> {
         let window = self.rate.window_seconds * 1_000_000;
-        // A moment of the future: the clock was set back. It would count for too long.
-        moments.retain(|moment| moment.0 <= now.0 && now.0 - moment.0 < window);
+        // A moment of the far future: the clock was set back. It would count for too long. One of
+        // the near future is of another thread, which read the clock later and came here first.
+        moments.retain(|moment| moment.0 - now.0 <= AHEAD_US_MAX && now.0 - moment.0 < window);
         if moments.len() < self.rate.max {
             return Ok(());
         }

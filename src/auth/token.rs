@@ -9,10 +9,12 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use protocol::{Timestamp, UserId};
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use uuid::{NoContext, Uuid, Version};
 
@@ -130,9 +132,8 @@ impl Tokens {
 
     /// Verifies a token and reads it. The length was checked.
     pub(super) fn read(&self, token: &str, digest: &Digest) -> Result<Claims, Cause> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Cause::Malformed)?;
-        // Also an empty list: we understand no extension, and a token that has one knows that.
-        if header.crit.is_some() {
+        jsonwebtoken::decode_header(token).map_err(|_| Cause::Malformed)?;
+        if has_crit(token)? {
             return Err(Cause::CriticalHeader);
         }
         let claims = jsonwebtoken::decode::<RawClaims>(token, &self.reading, &self.validation)
@@ -142,6 +143,20 @@ impl Tokens {
         let stamp = stamp(&claims, digest);
         Ok(Claims { user, stamp, email: claims.email, name: claims.name })
     }
+}
+
+/// Whether the header has `crit` (RFC 7515, 4.1.11), be it an empty list or null: we understand no
+/// extension, and a token that has one knows that.
+fn has_crit(token: &str) -> Result<bool, Cause> {
+    #[derive(Deserialize)]
+    struct Extensions {
+        #[serde(default, deserialize_with = "given")]
+        crit: Option<IgnoredAny>,
+    }
+    let header = token.split('.').next().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| Cause::Malformed)?;
+    let header: Extensions = serde_json::from_slice(&header).map_err(|_| Cause::Malformed)?;
+    Ok(header.crit.is_some())
 }
 
 /// `sub` if it is there, whatever is in it; else `user_id`.

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use protocol::frame::ServerFrame;
 use protocol::{Change, Event, SessionId, UserId};
 use tokio::sync::Notify;
@@ -19,6 +20,8 @@ use crate::store::MessageRange;
 
 /// How long news of a session is gathered before it is told.
 const GATHER: Duration = Duration::from_millis(150);
+/// Sessions of which news is told at the same time.
+const TOLD_AT_ONCE_MAX: usize = 32;
 
 /// What is to be told.
 #[derive(Default)]
@@ -34,6 +37,8 @@ struct Noted {
     members: Vec<(UserId, bool)>,
     /// The session is gone; whoever was a member then is among `members`.
     deleted: bool,
+    /// It was committed on this node, so others hear of it from here.
+    is_ours: bool,
 }
 
 impl Activity {
@@ -41,8 +46,9 @@ impl Activity {
     pub fn note(&self, session: SessionId, events: &[Arc<Event>]) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let noted = sessions.entry(session).or_default();
+        noted.is_ours = true;
         for event in events {
-            noted.last_seq = event.seq;
+            noted.last_seq = event.seq.max(noted.last_seq);
             match &event.change {
                 Change::ParticipantAdded(row) => noted.members.push((row.user_id, true)),
                 Change::ParticipantRemoved(gone) => noted.members.push((gone.user_id, false)),
@@ -52,10 +58,18 @@ impl Activity {
         self.notify.notify_one();
     }
 
-    /// A user has a new session.
-    pub fn added(&self, session: SessionId, user: UserId) {
+    /// A user has a session in the list now, or has it no more.
+    pub fn member(&self, session: SessionId, user: UserId, added: bool) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.entry(session).or_default().members.push((user, true));
+        sessions.entry(session).or_default().members.push((user, added));
+        self.notify.notify_one();
+    }
+
+    /// A session's log reaches that number, by word of another node.
+    pub fn reaches(&self, session: SessionId, head: u64) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = sessions.entry(session).or_default();
+        noted.last_seq = head.max(noted.last_seq);
         self.notify.notify_one();
     }
 
@@ -78,11 +92,14 @@ impl Chat {
     pub(super) async fn tell_activity(&self, stop: &CancellationToken) {
         while stop.run_until_cancelled(self.activity.notify.notified()).await.is_some() {
             tokio::time::sleep(GATHER).await;
-            for (session, noted) in self.activity.take() {
-                if let Err(error) = self.tell(session, noted).await {
-                    tracing::debug!(%session, %error, "news of a session could not be told");
-                }
-            }
+            // Several at a time: a burst of reads costs the store less than one after the other.
+            stream::iter(self.activity.take())
+                .for_each_concurrent(TOLD_AT_ONCE_MAX, async |(session, noted)| {
+                    if let Err(error) = self.tell(session, noted).await {
+                        tracing::debug!(%session, %error, "news of a session could not be told");
+                    }
+                })
+                .await;
         }
     }
 
@@ -111,17 +128,26 @@ impl Chat {
             self.hub.tell_user(user, &frame_of(&frame), Some(session_id));
         }
         if noted.last_seq > 0 {
-            self.tell_news(session_id, noted.last_seq).await?;
+            self.tell_news(session_id, noted.last_seq, noted.is_ours).await?;
         }
         Ok(())
     }
 
-    async fn tell_news(&self, session_id: SessionId, last_seq: u64) -> Result<()> {
-        let users = self.hub.listening(&self.store.member_ids(session_id).await?);
+    async fn tell_news(&self, session_id: SessionId, last_seq: u64, is_ours: bool) -> Result<()> {
+        let nodes = self.nodes.as_ref().filter(|nodes| is_ours && nodes.wants_news());
+        if nodes.is_none() && !self.hub.has_listeners() {
+            return Ok(());
+        }
+        // Mostly nobody: whoever is there follows what goes on.
+        let members = self.store.member_ids(session_id).await?;
+        if let Some(nodes) = nodes {
+            nodes.news(session_id, last_seq, &members);
+        }
+        let users = self.hub.listening_elsewhere(&members, session_id);
         if users.is_empty() {
             return Ok(());
         }
-        let newest = self.store.messages(session_id, MessageRange::Newest, 1).await?;
+        let newest = self.store.messages(session_id, None, MessageRange::Newest, 1).await?;
         let last_message = newest.items.into_iter().next();
         let news = ServerFrame::SessionActivity { session_id, last_seq, last_message };
         let frame = frame_of(&news);

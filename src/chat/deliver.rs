@@ -7,6 +7,10 @@
 //! An edit or a deletion empties what the node remembers of that session before it is
 //! delivered itself: followers that are behind read the store, where the message has its
 //! present form.
+//!
+//! Where other nodes write too, a commit may have numbers above events that this node has not read
+//! yet. Such events are not delivered: they wait for what is missing (`early`), or `fill` reads
+//! them with it, in their order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +18,8 @@ use std::sync::Arc;
 use protocol::{Change, Event, SessionId};
 use tokio::sync::mpsc;
 
-use super::Chat;
-use crate::hub::{Ring, Segment};
+use super::{Chat, Nodes};
+use crate::hub::{Pushed, Ring, Segment};
 use crate::store::{Commit, Sink};
 
 /// Commits that may wait to be delivered; the store's writer waits when there are more.
@@ -40,6 +44,9 @@ pub async fn run(chat: Arc<Chat>, mut commits: mpsc::Receiver<Commit>) {
         for commit in &waiting {
             chat.put(&commit.events, &mut touched);
         }
+        if let Some(nodes) = &chat.nodes {
+            nodes.committed(waiting.iter().flat_map(|commit| &commit.events));
+        }
         for commit in waiting.drain(..) {
             chat.metrics.observe_commit(commit.events.len(), commit.took, commit.at.elapsed());
             commit.answer();
@@ -53,7 +60,8 @@ pub async fn run(chat: Arc<Chat>, mut commits: mpsc::Receiver<Commit>) {
 impl Chat {
     /// Puts a commit into the rings, and remembers which were touched.
     fn put(&self, events: &[Arc<Event>], touched: &mut Vec<Arc<Ring>>) {
-        let notices = self.hub.has_listeners();
+        let elsewhere = self.nodes.as_ref().is_some_and(Nodes::has_topics);
+        let notices = elsewhere || self.hub.has_listeners();
         for (session, events) in by_session(events) {
             if notices {
                 self.activity.note(session, &events);
@@ -63,24 +71,33 @@ impl Chat {
                 self.pages.forget(session);
             }
             let Some(ring) = self.hub.ring(session) else { continue };
-            for segment in segments(events) {
-                if forgets && rewrites(&segment.events()[0]) {
-                    ring.forget();
-                }
-                ring.prepare(&segment);
-                let removed = segment.events().last().and_then(|event| event.removed_user());
-                ring.push(Arc::new(segment));
-                if let Some(user) = removed {
-                    ring.remove_user(user);
-                }
+            if self.arrive(&ring, events) {
+                touched.push(ring);
             }
-            touched.push(ring);
         }
     }
 }
 
+/// Puts some events of a session into its ring. False: earlier ones, of other nodes, are missing
+/// there, and come first.
+pub(super) fn put_into(ring: &Ring, events: Vec<Arc<Event>>) -> bool {
+    for segment in segments(events) {
+        let rewrites = rewrites(&segment.events()[0]);
+        ring.prepare(&segment);
+        let last = segment.last();
+        let removed = segment.events().last().and_then(|event| event.removed_user());
+        match ring.push(Arc::new(segment), rewrites) {
+            Pushed::Hole => return false,
+            // Who was removed then may have been added again since.
+            Pushed::Known => {}
+            Pushed::Took => removed.into_iter().for_each(|user| ring.remove_user(user, last)),
+        }
+    }
+    true
+}
+
 /// Whether an event changes what earlier events of its session look like.
-fn rewrites(event: &Event) -> bool {
+pub(super) fn rewrites(event: &Event) -> bool {
     matches!(event.change, Change::MessageUpdated(_) | Change::MessageDeleted(_))
 }
 

@@ -12,11 +12,20 @@ use protocol::limits::PAGE_ITEMS;
 use protocol::{CloseCode, ErrorCode, SessionId};
 
 use super::cursor::Cursor;
+use super::follow::deletion;
 use super::{Actor, Chat, Follower, Position, Result, Step};
 use crate::hub::{Connected, End, Identity, Inbox, Mail, Place, Taken, Wire};
 
 /// Bytes of one turn of a stream.
 const TURN_BYTES: usize = 64 * 1024;
+
+/// Which events of a log are asked for, and how long they are waited for where there are none.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    pub after: u64,
+    pub limit: Option<usize>,
+    pub wait: Duration,
+}
 
 /// A session's log as a stream of server-sent events.
 pub struct Feed {
@@ -26,18 +35,20 @@ pub struct Feed {
 }
 
 impl Chat {
-    /// The events above `after`; where there are none, those that come within `wait`.
+    /// The events that are asked for. `unauthorized` where the token was revoked while they were
+    /// waited for.
     pub async fn events(
         self: &Arc<Self>,
         actor: Actor,
         session: SessionId,
-        after: u64,
-        limit: Option<usize>,
-        wait: Duration,
+        ask: Ask,
+        identity: Identity,
     ) -> Result<EventPage> {
-        let inbox = Arc::new(Inbox::new(Identity::of(actor.user)));
+        let Ask { after, limit, wait } = ask;
+        let inbox = Arc::new(Inbox::new(identity));
+        let _connected = self.hub.connect(inbox.clone());
         let place = Place { inbox: inbox.clone(), number: 0, wire: Wire::Sse };
-        let followed = self.hub.follow(session, place);
+        let followed = self.enter(session, place);
         let member = self.member(actor, session).await?;
         if after > member.head() {
             return Err(ErrorCode::PositionUnknown.into());
@@ -47,25 +58,47 @@ impl Chat {
         loop {
             let page = self.store.log(session, after, limit.unwrap_or(PAGE_ITEMS)).await?;
             let page = page.ok_or(ErrorCode::SessionNotFound)?;
+            if page.deleted {
+                let head = page.head.max(after);
+                let events = vec![(*deletion(session, &page.events, head)).clone()];
+                return Ok(EventPage { epoch: self.epoch.clone(), head, events });
+            }
             let cut = cursor.cut(page.events.iter().map(|event| &**event));
             let upto = cut.map_or(u64::MAX, |(seq, _)| seq);
             let events = page.events.iter().take_while(|event| event.seq <= upto);
             let events: Vec<_> = events.map(|event| (**event).clone()).collect();
-            if !events.is_empty() || page.deleted {
+            if !events.is_empty() {
                 return Ok(EventPage { epoch: self.epoch.clone(), head: page.head, events });
             }
             // It is not hinted again before it asks; what came since the page is news already.
             if followed.take(after, &mut Vec::new(), 0) != Taken::Idle {
                 continue;
             }
-            let hinted = std::future::poll_fn(|context| {
-                let news = inbox.drain(Some(context));
-                if news.follows.is_empty() { Poll::Pending } else { Poll::Ready(()) }
-            });
-            if tokio::time::timeout_at(deadline, hinted).await.is_err() {
-                return Ok(EventPage { epoch: self.epoch.clone(), head: page.head, events });
+            match tokio::time::timeout_at(deadline, hinted(&inbox)).await {
+                Ok(None) => {}
+                Ok(Some(CloseCode::Revoked)) => return Err(ErrorCode::Unauthorized.into()),
+                // The time is over, or the server stops.
+                Ok(Some(_)) | Err(_) => {
+                    return Ok(EventPage { epoch: self.epoch.clone(), head: page.head, events });
+                }
             }
         }
+    }
+
+    /// Whether another socket or stream may be opened: the settings `connections_per_user_max` and
+    /// `connections_per_address_max`.
+    pub fn check_connections(&self, identity: &Identity) -> Result<()> {
+        let (per_user, per_address) =
+            (self.settings.connections_per_user_max, self.settings.connections_per_address_max);
+        if per_user == 0 && per_address == 0 {
+            return Ok(());
+        }
+        let (of_user, of_address) = self.hub.count(identity.user, identity.address);
+        let is_full = |count: usize, max: usize| max != 0 && count >= max;
+        if is_full(of_user, per_user) || is_full(of_address, per_address) {
+            return Err(ErrorCode::RateLimited.into());
+        }
+        Ok(())
     }
 
     /// The stream of events from `position` on.
@@ -76,6 +109,7 @@ impl Chat {
         position: Position,
         identity: Identity,
     ) -> Result<Feed> {
+        self.check_connections(&identity)?;
         let inbox = Arc::new(Inbox::new(identity));
         let connected = self.hub.connect(inbox.clone());
         let place = Place { inbox, number: 0, wire: Wire::Sse };
@@ -90,6 +124,8 @@ impl Feed {
         let mut out = Vec::new();
         while !self.has_ended {
             let step = match self.follower.step(&mut out, TURN_BYTES) {
+                // What was taken goes out first: whoever waits may give up.
+                Step::Read if !out.is_empty() => return Some(out),
                 Step::Read => match self.follower.page().await {
                     Ok(page) => self.follower.accept(page, &mut out),
                     Err(_) => return None,
@@ -98,7 +134,9 @@ impl Feed {
             };
             match step {
                 Step::Ended(End::Removed | End::Deleted) | Step::Lost => self.has_ended = true,
-                Step::Idle if out.is_empty() => self.has_ended = self.hinted().await.is_some(),
+                Step::Idle if out.is_empty() => {
+                    self.has_ended = hinted(self.connected.inbox()).await.is_some();
+                }
                 Step::Idle | Step::Took | Step::More | Step::Read => {}
             }
             if !out.is_empty() {
@@ -107,21 +145,21 @@ impl Feed {
         }
         None
     }
+}
 
-    /// Waits for a hint, or for an order to end.
-    async fn hinted(&self) -> Option<CloseCode> {
-        std::future::poll_fn(|context| {
-            let news = self.connected.inbox().drain(Some(context));
-            let close = news.mail.into_iter().find_map(|mail| match mail {
-                Mail::Close(code) => Some(code),
-                Mail::Signal(_) | Mail::Notice(_) => None,
-            });
-            match close {
-                Some(code) => Poll::Ready(Some(code)),
-                None if news.follows.is_empty() => Poll::Pending,
-                None => Poll::Ready(None),
-            }
-        })
-        .await
-    }
+/// Waits for a hint, or for an order to end.
+async fn hinted(inbox: &Inbox) -> Option<CloseCode> {
+    std::future::poll_fn(|context| {
+        let news = inbox.drain(Some(context));
+        let close = news.mail.into_iter().find_map(|mail| match mail {
+            Mail::Close(code) => Some(code),
+            Mail::Signal(_) | Mail::Notice(_) => None,
+        });
+        match close {
+            Some(code) => Poll::Ready(Some(code)),
+            None if news.follows.is_empty() => Poll::Pending,
+            None => Poll::Ready(None),
+        }
+    })
+    .await
 }

@@ -19,6 +19,9 @@ use super::pages::Page;
 use super::{Actor, Chat, Member, Result};
 use crate::hub::{End, Followed, Place, Segment, Taken, Wire};
 
+/// Under a storm of edits a page is read no more often than this.
+const REREADS_MAX: usize = 3;
+
 /// Where a follower wants to begin.
 #[derive(Clone, Debug, Default)]
 pub struct Position {
@@ -70,7 +73,7 @@ impl Chat {
         place: Place,
     ) -> Result<(Follower, Member)> {
         let wire = place.wire;
-        let followed = self.hub.follow(session, place);
+        let followed = self.enter(session, place);
         let member = self.member(actor, session).await?;
         let head = member.head();
         if position.epoch.is_some_and(|epoch| epoch != self.epoch) {
@@ -81,7 +84,7 @@ impl Chat {
         if after > head {
             return Err(ErrorCode::PositionUnknown.into());
         }
-        followed.appear();
+        followed.appear(head);
         let cursor = Cursor::new(actor.user, after, head);
         let chat = self.clone();
         let replay_until = Some(head);
@@ -163,10 +166,20 @@ impl Follower {
         }
     }
 
-    /// The page of the store that comes next.
+    /// The page of the store that comes next. A connection may look at it long after it was read:
+    /// what was edited or deleted meanwhile is read again.
     pub fn page(&self) -> impl Future<Output = Result<Arc<Page>>> + Send + 'static {
-        let (chat, session, after) = (self.chat.clone(), self.session(), self.at());
-        async move { chat.pages.get(session, after).await }
+        let (chat, ring, after) = (self.chat.clone(), self.followed.ring().clone(), self.at());
+        async move {
+            for _ in 0..REREADS_MAX {
+                let rewritten = ring.rewritten();
+                let page = chat.pages.get(ring.session(), after).await;
+                if ring.rewritten() == rewritten {
+                    return page;
+                }
+            }
+            chat.pages.get(ring.session(), after).await
+        }
     }
 
     /// Hands over a page that was read for this cursor.
@@ -203,17 +216,18 @@ impl Follower {
         self.cursor.advance(segment.last());
     }
 
-    /// The session's last event, its deletion, whatever has been purged of its log meanwhile.
     fn deletion(&self, page: &Page) -> Segment {
-        let stored = page.segment.iter().flat_map(|segment| segment.events()).next_back();
-        let event = stored.filter(|event| event.ends_session()).cloned().unwrap_or_else(|| {
-            Arc::new(Event {
-                session_id: self.session(),
-                seq: page.head.max(self.at()),
-                at: Timestamp::now(),
-                change: Change::SessionDeleted(Nothing {}),
-            })
-        });
+        let stored = page.segment.as_ref().map_or(&[][..], Segment::events);
+        let event = deletion(self.session(), stored, page.head.max(self.at()));
         Segment::new(vec![event]).expect("one event")
     }
+}
+
+/// A session's last event, its deletion at `head`, whatever has been purged of its log meanwhile.
+pub(super) fn deletion(session_id: SessionId, stored: &[Arc<Event>], head: u64) -> Arc<Event> {
+    let last = stored.last().filter(|event| event.ends_session()).cloned();
+    last.unwrap_or_else(|| {
+        let change = Change::SessionDeleted(Nothing {});
+        Arc::new(Event { session_id, seq: head, at: Timestamp::now(), change })
+    })
 }

@@ -8,12 +8,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use futures_util::future::{BoxFuture, FutureExt};
 use protocol::frame::NewMessage;
 use protocol::limits::{CLIENT_ID_CHARS_MAX, CONTENT_BYTES_MAX, FILE_URL_BYTES_MAX, PAGE_ITEMS};
 use protocol::{Change, ErrorCode, Event, Message, MessageId, SessionId, Timestamp, UserKind};
 
 use super::{Actor, Chat, Error, Member, Result};
-use crate::store::{self, Action, Append, Appended, Draft, MessageRange, Page};
+use crate::store::{self, Action, Append, Appended, Draft, MessageRange, Page, Permit};
 
 /// A message whose form is right.
 #[derive(Debug)]
@@ -23,6 +24,9 @@ pub struct Checked {
     is_ai_message: Option<bool>,
     client_id: Option<String>,
 }
+
+/// Room for a message among those that wait to be written.
+pub struct Admitted(Permit);
 
 /// A message that is stored.
 #[derive(Debug)]
@@ -90,6 +94,11 @@ impl Checked {
         self.client_id.as_deref()
     }
 
+    /// Of its contents; the same as [`Action::bytes`] of its sending.
+    fn bytes(&self) -> usize {
+        self.content.len()
+    }
+
     /// What tells a repeat from another request under the same `client_id`.
     fn request_hash(&self) -> [u8; 16] {
         if self.client_id.is_none() {
@@ -110,6 +119,32 @@ impl Checked {
 impl Chat {
     /// Sends: on disk and delivered when it returns. See [`Checked::new`] for the form.
     pub async fn send(&self, actor: Actor, session: SessionId, new: Checked) -> Result<Sent> {
+        let admitted = Admitted(self.store.admit(new.bytes()).await);
+        self.send_admitted(actor, session, new, admitted).await
+    }
+
+    /// Room for a message, if there is some now and nobody waits for it.
+    #[must_use]
+    pub fn try_admit(&self, new: &Checked) -> Option<Admitted> {
+        self.store.admit(new.bytes()).now_or_never().map(Admitted)
+    }
+
+    /// Room for a message, when there is some.
+    #[must_use]
+    pub fn admit(&self, new: &Checked) -> BoxFuture<'static, Admitted> {
+        let (store, bytes) = (self.store.clone(), new.bytes());
+        async move { Admitted(store.admit(bytes).await) }.boxed()
+    }
+
+    /// The same as [`Self::send`], with room for it. Polled once, the message has its place in the
+    /// order.
+    pub async fn send_admitted(
+        &self,
+        actor: Actor,
+        session: SessionId,
+        new: Checked,
+        admitted: Admitted,
+    ) -> Result<Sent> {
         let is_ai_message = match self.is_ai(actor, new.is_ai_message) {
             Ok(is_ai_message) => is_ai_message,
             // Who may not see the session hears of that first.
@@ -123,15 +158,22 @@ impl Chat {
             is_ai_message,
             client_id: new.client_id,
         };
-        match self.append_as(actor, session, Action::Send { draft }).await? {
+        let append = (actor, session, Action::Send { draft });
+        match self.append_admitted(append, admitted.0).await? {
             Appended::New(event) if created(&event).is_some() => Ok(Sent::New(event)),
             Appended::New(event) => Err(unexpected(&event.change)),
             Appended::Repeat(message) => Ok(Sent::Repeat(message)),
         }
     }
 
-    /// Messages ascending by seq; the newest unless `after` is given.
-    pub async fn messages(&self, member: &Member, range: Range) -> Result<Page<Message>> {
+    /// Messages ascending by seq; the newest unless `after` is given. One read of the store
+    /// finds whether the reader is a member, and the page.
+    pub async fn messages(
+        &self,
+        reader: Actor,
+        session: SessionId,
+        range: Range,
+    ) -> Result<Page<Message>> {
         let limit = range.limit.unwrap_or(PAGE_ITEMS);
         let range = match (range.after, range.before) {
             (None, None) => MessageRange::Newest,
@@ -139,7 +181,7 @@ impl Chat {
             (Some(after), None) => MessageRange::After(after),
             (Some(after), Some(before)) => MessageRange::Between(after, before),
         };
-        Ok(self.store.messages(member.session_id(), range, limit).await?)
+        Ok(self.store.messages(session, Some(reader.user), range, limit).await?)
     }
 
     pub async fn edit(
@@ -165,21 +207,15 @@ impl Chat {
     }
 
     pub(super) async fn append(&self, member: &Member, action: Action) -> Result<Appended> {
-        self.append_as(member.actor(), member.session_id(), action).await
+        let permit = self.store.admit(action.bytes()).await;
+        self.append_admitted((member.actor(), member.session_id(), action), permit).await
     }
 
-    async fn append_as(
+    async fn append_admitted(
         &self,
-        actor: Actor,
-        session: SessionId,
-        action: Action,
+        (actor, session, action): (Actor, SessionId, Action),
+        permit: Permit,
     ) -> Result<Appended> {
-        let bytes = match &action {
-            Action::Send { draft } => draft.content.len(),
-            Action::Edit { content, .. } => content.len(),
-            _ => 0,
-        };
-        let permit = self.store.admit(bytes).await;
         let append = Append { session, actor: actor.user, at: Timestamp::now(), action };
         match self.store.append(append, permit).await {
             Ok(outcome) => Ok(outcome?),
@@ -229,6 +265,25 @@ pub fn check_content(content: &str) -> std::result::Result<(), ErrorCode> {
     Ok(())
 }
 
+/// Whether it may be a message's content.
+#[must_use]
+pub fn is_content(content: &str) -> bool {
+    check_content(content).is_ok()
+}
+
+/// Whether it may be a message's `file_url`.
+#[must_use]
+pub fn is_file_url(url: &str) -> bool {
+    check_file_url(url).is_ok()
+}
+
+/// Whether it may be a `client_id`: 1 to 64 characters, none of them a control character.
+#[must_use]
+pub fn is_client_id(id: &str) -> bool {
+    let chars = id.chars().count();
+    (1..=CLIENT_ID_CHARS_MAX).contains(&chars) && !id.chars().any(char::is_control)
+}
+
 /// An absolute http or https URL with a host (RFC 3986).
 fn check_file_url(url: &str) -> std::result::Result<(), ErrorCode> {
     let scheme_end = url.find("://").ok_or(ErrorCode::InvalidFileUrl)?;
@@ -256,17 +311,13 @@ fn client_id_of(
     body: Option<Cow<'_, str>>,
     header: Option<&str>,
 ) -> std::result::Result<Option<String>, ErrorCode> {
-    let fits = |id: &str| {
-        let chars = id.chars().count();
-        (1..=CLIENT_ID_CHARS_MAX).contains(&chars) && !id.chars().any(char::is_control)
-    };
     let id = match (body, header) {
         (Some(body), Some(header)) if body != header => return Err(ErrorCode::InvalidClientId),
         (Some(id), _) => id.into_owned(),
         (None, Some(id)) => id.to_owned(),
         (None, None) => return Ok(None),
     };
-    if fits(&id) { Ok(Some(id)) } else { Err(ErrorCode::InvalidClientId) }
+    if is_client_id(&id) { Ok(Some(id)) } else { Err(ErrorCode::InvalidClientId) }
 }
 
 #[cfg(test)]

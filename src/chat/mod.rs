@@ -13,16 +13,22 @@ mod access;
 mod activity;
 mod cursor;
 pub mod deliver;
+mod early;
 mod error;
 mod events;
+mod fill;
 mod follow;
+mod hear;
 mod messages;
+mod nodes;
+mod note;
 mod pages;
 mod participants;
 mod rate;
 mod sessions;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::frame::ServerFrame;
@@ -32,15 +38,19 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::hub::Identity;
 
+use crate::bus::Ears;
 use crate::hub::{Hub, PULSE};
 use crate::metrics::Metrics;
 use crate::store::Store;
 
 pub use access::Member;
 pub use error::Error;
-pub use events::Feed;
+pub use events::{Ask, Feed};
 pub use follow::{Follower, Position, Step};
-pub use messages::{Checked, Range, Sent, check_content};
+pub use messages::{
+    Admitted, Checked, Range, Sent, check_content, is_client_id, is_content, is_file_url,
+};
+pub use nodes::Nodes;
 pub use pages::Page;
 pub use sessions::check_title;
 
@@ -61,6 +71,12 @@ pub struct Settings {
     pub trust_client_ai_flag: bool,
     /// Messages a second and user; 0: no limit.
     pub message_rate_max: u32,
+    /// Sockets and streams of one user; 0: no limit.
+    pub connections_per_user_max: usize,
+    /// Sockets and streams from one address; 0: no limit.
+    pub connections_per_address_max: usize,
+    /// Between two looks at the heads of all followed sessions, where there are other nodes.
+    pub head_check_interval: Duration,
 }
 
 /// The domain. One a node.
@@ -71,9 +87,13 @@ pub struct Chat {
     settings: Settings,
     /// Of the store, as of the start of this node.
     epoch: String,
-    pages: pages::Pages,
+    pages: Arc<pages::Pages>,
     activity: activity::Activity,
     rates: rate::Rates,
+    fills: fill::Fills,
+    early: early::Early,
+    /// None on a node that is alone.
+    nodes: Option<nodes::Nodes>,
 }
 
 impl Chat {
@@ -83,18 +103,42 @@ impl Chat {
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
         settings: Settings,
+        nodes: Option<Nodes>,
     ) -> Result<Arc<Self>> {
         let epoch = store.epoch().await?;
-        let pages = pages::Pages::new(store.clone(), metrics.clone());
+        let pages = Arc::new(pages::Pages::new(store.clone(), metrics.clone()));
         let activity = activity::Activity::default();
         let rates = rate::Rates::new(settings.message_rate_max);
-        Ok(Arc::new(Self { store, hub, metrics, settings, epoch, pages, activity, rates }))
+        let (fills, early) = (fill::Fills::default(), early::Early::default());
+        Ok(Arc::new(Self {
+            store,
+            hub,
+            metrics,
+            settings,
+            epoch,
+            pages,
+            activity,
+            rates,
+            fills,
+            early,
+            nodes,
+        }))
     }
 
     /// What has to be done beside the connections, until `stop`: what is due by the clock, news of
-    /// sessions for those who do not follow them, pages that are out of date.
-    pub async fn tend(self: Arc<Self>, stop: CancellationToken) {
-        tokio::join!(self.beat(&stop), self.tell_activity(&stop), self.pages.keep_fresh(&stop));
+    /// sessions for those who do not follow them, pages that are out of date; and, where there are
+    /// other nodes, what is told to them and heard by `ears`.
+    pub async fn tend(self: Arc<Self>, ears: Option<Ears>, stop: CancellationToken) {
+        tokio::join!(
+            self.beat(&stop),
+            self.tell_activity(&stop),
+            self.pages.keep_fresh(&stop),
+            self.fill_rings(&stop),
+            self.end_waiting(&stop),
+            self.tell_nodes(&stop),
+            self.hear_nodes(ears, &stop),
+            self.watch_nodes(&stop),
+        );
     }
 
     /// Keeps the hub's clock, as the hub itself waits for nothing.
@@ -119,6 +163,12 @@ impl Chat {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// How the bus is, where there is one.
+    #[must_use]
+    pub fn bus_state(&self) -> Option<std::result::Result<(), String>> {
+        self.nodes.as_ref().map(Nodes::state)
     }
 
     /// The health of what everything stands on.

@@ -1,22 +1,27 @@
 //! Pages of logs, read from the store for followers that are behind.
 //!
 //! Many clients that come back at once ask for the same page: it is read and encoded once and
-//! shared while it is fresh. All pages in flight together are bounded: a page holds a permit
-//! until the last follower has let it go.
+//! shared while it is fresh. It is read by a task of its own: a connection that began it and then
+//! waits for its peer goes on with nothing, and must hold up neither those who want the same page
+//! nor, by its place in a queue of the store, anybody else. All pages in flight together are
+//! bounded: a page holds a permit until the last follower has let it go.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use protocol::limits::PAGE_BYTES_MAX;
 use protocol::{ErrorCode, SessionId};
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use super::Result;
+use super::{Error, Result};
 use crate::hub::Segment;
 use crate::metrics::Metrics;
-use crate::store::{LogPage, Store};
+use crate::store::{self, LogPage, Store};
 
 /// Pages that all followers together hold, of at most [`PAGE_BYTES_MAX`] contents each.
 const PAGES_IN_FLIGHT_MAX: usize = 256;
@@ -38,15 +43,18 @@ pub struct Page {
     _permit: OwnedSemaphorePermit,
 }
 
-type Cell = Arc<OnceCell<Arc<Page>>>;
+type Reading = Shared<BoxFuture<'static, Result<Arc<Page>>>>;
 
 /// Pages that followers read from the store.
 pub struct Pages {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     in_flight: Arc<Semaphore>,
-    kept: Mutex<HashMap<(SessionId, u64), (Cell, Instant)>>,
+    kept: Mutex<Kept>,
 }
+
+/// Pages, also such as are still being read, and when that began.
+type Kept = HashMap<(SessionId, u64), (Reading, Instant)>;
 
 impl Pages {
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
@@ -55,10 +63,14 @@ impl Pages {
     }
 
     /// The page above `after`; `session_not_found` where there is no trace of the session.
-    pub async fn get(&self, session: SessionId, after: u64) -> Result<Arc<Page>> {
-        let cell = self.cell(session, after);
-        let page = cell.get_or_try_init(|| self.read(session, after)).await?;
-        Ok(page.clone())
+    pub async fn get(self: &Arc<Self>, session: SessionId, after: u64) -> Result<Arc<Page>> {
+        let reading = self.reading(session, after);
+        let page = reading.clone().await;
+        if page.is_err() {
+            // Whoever comes next tries again.
+            self.lock().retain(|_, (other, _)| !other.ptr_eq(&reading));
+        }
+        page
     }
 
     /// What is kept of a session is out of date: a message was edited or deleted. A read that is
@@ -74,21 +86,25 @@ impl Pages {
         }
     }
 
-    fn cell(&self, session: SessionId, after: u64) -> Cell {
+    fn reading(self: &Arc<Self>, session: SessionId, after: u64) -> Reading {
         let mut kept = self.lock();
         if kept.len() >= PAGES_KEPT_MAX {
             kept.retain(|_, (_, made)| made.elapsed() < PAGE_FRESH);
         }
-        if let Some((cell, made)) = kept.get(&(session, after))
+        if let Some((reading, made)) = kept.get(&(session, after))
             && made.elapsed() < PAGE_FRESH
         {
-            return cell.clone();
+            return reading.clone();
         }
-        let cell = Cell::default();
+        let pages = self.clone();
+        // Ends with its read, which the store waits for before it closes.
+        let task = tokio::spawn(async move { pages.read(session, after).await });
+        let reading = async move { task.await.unwrap_or_else(|error| Err(lost(&error))) };
+        let reading = reading.boxed().shared();
         if kept.len() < PAGES_KEPT_MAX || kept.contains_key(&(session, after)) {
-            kept.insert((session, after), (cell.clone(), Instant::now()));
+            kept.insert((session, after), (reading.clone(), Instant::now()));
         }
-        cell
+        reading
     }
 
     async fn read(&self, session: SessionId, after: u64) -> Result<Arc<Page>> {
@@ -104,12 +120,19 @@ impl Pages {
         if let Ok(permit) = self.in_flight.clone().try_acquire_owned() {
             return permit;
         }
-        self.lock()
-            .retain(|_, (cell, _)| cell.get().is_none_or(|page| Arc::strong_count(page) > 1));
+        self.lock().retain(|_, (reading, _)| match reading.peek() {
+            Some(Ok(page)) => Arc::strong_count(page) > 1,
+            _ => true,
+        });
         self.in_flight.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(SessionId, u64), (Cell, Instant)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The task has panicked, or the process ends.
+fn lost(error: &JoinError) -> Error {
+    Error::Store(store::Error::Other(format!("a page was not read: {error}")))
 }

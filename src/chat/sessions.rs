@@ -1,6 +1,5 @@
 //! Sessions: create, list, rename, delete, and how far a member has read.
 
-use protocol::frame::ServerFrame;
 use protocol::limits::{PAGE_ITEMS_MAX, TITLE_CHARS_MAX};
 use protocol::model::ListedSession;
 use protocol::{Change, ErrorCode, Session, SessionId, Timestamp};
@@ -12,7 +11,10 @@ impl Chat {
     pub async fn create_session(&self, actor: Actor, title: String) -> Result<Session> {
         let id = SessionId::new();
         let session = self.store.create_session(id, actor.user, title, Timestamp::now()).await?;
-        self.activity.added(id, actor.user);
+        self.activity.member(id, actor.user, true);
+        if let Some(nodes) = &self.nodes {
+            nodes.added(id, actor.user);
+        }
         Ok(session)
     }
 
@@ -46,16 +48,20 @@ impl Chat {
 
     pub async fn delete_session(&self, owner: &Member) -> Result<()> {
         let owner = owner.as_owner()?;
-        let members = match self.hub.has_listeners() {
+        let members = match self.hub.has_listeners() || self.nodes.is_some() {
             true => self.store.member_ids(owner.session_id()).await?,
             false => Vec::new(),
         };
         self.act(owner, Action::DeleteSession).await?;
+        if let Some(nodes) = &self.nodes {
+            nodes.gone(owner.session_id(), &members);
+        }
         self.activity.deleted(owner.session_id(), members);
         Ok(())
     }
 
-    /// Raises the member's read mark and tells it; `position_unknown` beyond the head.
+    /// Raises the member's read mark, and tells that it has grown; `position_unknown` beyond the
+    /// head.
     pub async fn read(&self, member: &Member, seq: u64) -> Result<u64> {
         let (session_id, user_id) = (member.session_id(), member.actor().user);
         let head = member.head().max(self.hub.ring(session_id).map_or(0, |ring| ring.head()));
@@ -66,13 +72,14 @@ impl Chat {
             }
         }
         let mark = self.store.set_read_mark(session_id, user_id, seq).await?;
-        let mark = mark.ok_or(ErrorCode::NotAMember)?;
-        if mark == seq {
-            let frame = super::frame_of(&ServerFrame::Read { session_id, user_id, seq });
-            self.hub.signal(session_id, &frame, None);
-            self.hub.tell_user(user_id, &frame, Some(session_id));
+        if mark.has_grown {
+            let seq = mark.seq;
+            self.tell_read(session_id, user_id, seq);
+            if let Some(nodes) = &self.nodes {
+                nodes.read(session_id, user_id, seq);
+            }
         }
-        Ok(mark)
+        Ok(mark.seq)
     }
 
     /// Says that a follower types, or does no more: a signal, lost where nobody follows. Whoever

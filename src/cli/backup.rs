@@ -9,7 +9,7 @@ use super::beside::no_folder;
 use super::exit::{Exit, Failure, Outcome};
 use super::flags::AdminFlags;
 use super::output::Output;
-use crate::config::LogFormat;
+use crate::config::{Config, LogFormat};
 use crate::logging;
 use crate::store::sqlite::backup::{self, Contents};
 
@@ -44,7 +44,7 @@ pub fn run(command: Command) -> Outcome {
     logging::start(LogFormat::Auto, "warn");
     match command {
         Command::Create { file, output, flags } => {
-            let config = flags.config()?;
+            let config = embedded(flags)?;
             if !config.data_dir.is_dir() {
                 return Err(no_folder(&config));
             }
@@ -59,13 +59,26 @@ pub fn run(command: Command) -> Outcome {
             told(output, &file, &backup::verify(existing(&file)?)?, None);
         }
         Command::Restore { file, output, flags } => {
-            let config = flags.config()?;
+            let config = embedded(flags)?;
             let contents = backup::verify(existing(&file)?)?;
             let kept = backup::restore(&file, &config.data_dir)?;
             told(output, &file, &contents, kept);
         }
     }
     Ok(())
+}
+
+/// The settings of a server with the embedded database.
+fn embedded(flags: AdminFlags) -> Outcome<Config> {
+    let config = flags.config()?;
+    match config.database_url {
+        None => Ok(config),
+        Some(_) => Err(Failure::new(
+            Exit::Usage,
+            "the data are in PostgreSQL: copy them with its own tools (pg_dump, pg_basebackup), \
+             and run `assistdeck epoch renew` after an older copy was put back",
+        )),
+    }
 }
 
 fn existing(file: &PathBuf) -> Outcome<&PathBuf> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::{app, auth, config, server, store};
+use crate::{app, auth, config, moving, server, store};
 
 /// Why a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Exit {
     Conflict = 4,
     /// The server, its data folder or an address is out of reach or in use.
     Unavailable = 5,
+    /// Done, but something was left out, and told.
+    Partly = 6,
 }
 
 /// The exit codes as `--help` tells them.
@@ -30,7 +32,8 @@ pub const EXIT_CODES: &str = "Exit codes:\n  \
     2  the command line, a setting or a value is wrong\n  \
     3  no such user, file or data folder\n  \
     4  there is one already\n  \
-    5  the server, its data folder or an address is out of reach or in use";
+    5  the server, its data folder or an address is out of reach or in use\n  \
+    6  an import is done, but something was left out, and told";
 
 /// A command that did not work.
 #[derive(Debug)]
@@ -104,14 +107,25 @@ impl From<auth::Error> for Failure {
     }
 }
 
+impl From<moving::Error> for Failure {
+    fn from(error: moving::Error) -> Self {
+        match error {
+            moving::Error::Store(error) => error.into(),
+            moving::Error::Io(error) => error.into(),
+            moving::Error::NotOurs(what) => Self::new(Exit::Usage, what),
+            moving::Error::Damaged(what) => Self::new(Exit::Failed, what),
+        }
+    }
+}
+
 impl From<server::StartError> for Failure {
     fn from(error: server::StartError) -> Self {
         use server::StartError;
         let exit = match &error {
             StartError::Listen { .. }
-            | StartError::Open(app::OpenError::Store(store::Error::Unavailable(_))) => {
-                Exit::Unavailable
-            }
+            | StartError::Open(
+                app::OpenError::Store(store::Error::Unavailable(_)) | app::OpenError::Bus(_),
+            ) => Exit::Unavailable,
             StartError::Open(_) => Exit::Failed,
         };
         Self::new(exit, error)

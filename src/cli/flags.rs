@@ -12,7 +12,7 @@ use crate::config::settings::{SETTINGS, Setting};
 use crate::config::{Config, Given, Sources};
 
 /// Settings that commands beside the server take as flags.
-const ADMIN: [&str; 2] = ["data_dir", "jwt_secret"];
+const ADMIN: [&str; 3] = ["data_dir", "database_url", "jwt_secret"];
 const CONFIG: &str = "config";
 /// Settings whose help begins so are there to be refused with a sentence.
 const RESERVED: &str = "Reserved";

@@ -11,10 +11,13 @@ mod backup;
 mod beside;
 mod config;
 mod exit;
+mod export;
 mod flags;
 mod health;
+mod import;
 mod output;
 mod password;
+mod progress;
 mod token;
 mod user;
 
@@ -67,6 +70,10 @@ enum Command {
     /// Copy the database, check a copy, put one back
     #[command(subcommand)]
     Backup(backup::Command),
+    /// Write everything durable into a file, also while a server runs
+    Export(export::Export),
+    /// Take in what `export` wrote, or the original backend's database. The server must be stopped
+    Import(import::Import),
     /// Ask a running server whether it is ready
     Health(health::Health),
     /// For developers: the socket layer alone, sending back what it gets
@@ -110,6 +117,8 @@ fn run(command: Command) -> Outcome {
         Command::Token(command) => token::run(command),
         Command::Epoch(EpochCommand::Renew { output, flags }) => renew_epoch(output, flags),
         Command::Backup(command) => backup::run(command),
+        Command::Export(export) => export::run(export),
+        Command::Import(import) => import::run(import),
         Command::Health(health) => health::run(health),
         Command::Echo(flags) => echo(flags),
     }

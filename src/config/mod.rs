@@ -25,6 +25,7 @@ pub use values::Network;
 pub(crate) use values::duration;
 
 use crate::auth::{AuthSettings, Secret, Throttling, secret};
+use crate::bus::nats::Address;
 use sources::Raw;
 
 /// The file that is read when it is there and no other is named.
@@ -60,6 +61,38 @@ pub enum LogFormat {
     Json,
 }
 
+/// Text that must not be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(String);
+
+impl Hidden {
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// How nodes hear of each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusKind {
+    /// LISTEN and NOTIFY on the database.
+    Postgres,
+    /// A NATS server, or several of one cluster.
+    Nats(Address),
+}
+
 /// All settings, checked. The fields are named as the settings are.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -67,6 +100,12 @@ pub struct Config {
     /// Nobody named an address: one that this machine does not have (IPv6, say) is no error.
     pub listen_is_default: bool,
     pub data_dir: PathBuf,
+    /// PostgreSQL; none: the embedded database in the data folder.
+    pub database_url: Option<Hidden>,
+    /// None: the node is alone on its store.
+    pub bus: Option<BusKind>,
+    /// Between two looks at the heads of all followed sessions.
+    pub head_check_interval: Duration,
     pub jwt_secret: Option<Secret>,
     pub token_ttl: Duration,
     pub token_issuer: Option<String>,
@@ -120,11 +159,13 @@ impl Sources {
 impl Config {
     /// Understands what was given. The first thing that is wrong is the error.
     pub fn new(given: &Given) -> Result<Self> {
-        refuse_what_is_reserved(given)?;
         let config = Self {
             listen: list(given, "listen", values::address)?,
             listen_is_default: given.get("listen").is_none(),
             data_dir: one(given, "data_dir", folder)?,
+            database_url: maybe(given, "database_url", database_url)?,
+            bus: maybe(given, "bus_url", bus)?,
+            head_check_interval: one(given, "head_check_interval", head_check_interval)?,
             jwt_secret: maybe(given, "jwt_secret", |text| {
                 Secret::new(text).ok_or_else(|| "is shorter than 32 bytes".to_owned())
             })?,
@@ -159,13 +200,34 @@ impl Config {
             })?,
             log_level: one(given, "log_level", crate::logging::check_level)?,
         };
-        match config.listen.is_empty() {
-            true => Err(Error("listen: name one address at least".to_owned())),
-            false => Ok(config),
+        config.checked()
+    }
+
+    /// What several settings say together.
+    fn checked(self) -> Result<Self> {
+        let wrong = |what: &str| Err(Error(what.to_owned()));
+        if self.listen.is_empty() {
+            return wrong("listen: name one address at least");
+        }
+        if self.bus.is_some() && self.database_url.is_none() {
+            return wrong("bus_url: nodes share a PostgreSQL database: give database_url too");
+        }
+        if self.bus.is_some() && self.jwt_secret.is_none() {
+            return wrong("bus_url: all nodes need the same jwt_secret: give jwt_secret_file");
+        }
+        Ok(self)
+    }
+
+    /// Where the data are, for people.
+    #[must_use]
+    pub fn data_place(&self) -> String {
+        match &self.database_url {
+            Some(_) => "PostgreSQL".to_owned(),
+            None => self.data_dir.display().to_string(),
         }
     }
 
-    /// What `auth` needs to know. Makes the secret on the first start; the data folder is there.
+    /// What `auth` needs to know. Makes the secret on the first start.
     pub fn auth_settings(&self) -> io::Result<AuthSettings> {
         let secret = match &self.jwt_secret {
             Some(secret) => secret.clone(),
@@ -194,18 +256,6 @@ fn throttling(given: &Given) -> Result<Throttling> {
     throttling.hashes_waiting_max =
         one(given, "password_hashes_waiting_max", |text| values::number(text, 1, 65_536))?;
     Ok(throttling)
-}
-
-fn refuse_what_is_reserved(given: &Given) -> Result<()> {
-    for (name, what) in [
-        ("database_url", "this version has its embedded database only; PostgreSQL comes later"),
-        ("bus_url", "this version runs as one node; a bus between nodes comes later"),
-    ] {
-        if let Some(raw) = given.get(name) {
-            return Err(Error::new(&raw.origin, &format!("{name} can't be set: {what}")));
-        }
-    }
-    Ok(())
 }
 
 /// What was given for a setting, or its default.
@@ -252,14 +302,37 @@ fn not_empty(text: &str) -> values::Parsed<String> {
     }
 }
 
+/// It may hold a password, so it is not repeated.
+fn database_url(text: &str) -> values::Parsed<Hidden> {
+    crate::store::check_database_url(text)?;
+    Ok(Hidden::new(text))
+}
+
+fn bus(text: &str) -> values::Parsed<BusKind> {
+    let is_nats = ["nats://", "tls://"].iter().any(|scheme| text.starts_with(scheme));
+    match text {
+        "postgres" => Ok(BusKind::Postgres),
+        _ if is_nats => Address::parse(text).map(BusKind::Nats),
+        _ => Err("is neither `postgres` nor begins with nats:// or tls://".to_owned()),
+    }
+}
+
+fn head_check_interval(text: &str) -> values::Parsed<Duration> {
+    let interval = duration(text)?;
+    match (1..=3_600).contains(&interval.as_secs()) {
+        true => Ok(interval),
+        false => Err(format!("{text:?} is not between 1s and 1h")),
+    }
+}
+
 fn folder(text: &str) -> values::Parsed<PathBuf> {
     not_empty(text).map(PathBuf::from)
 }
 
 fn token_ttl(text: &str) -> values::Parsed<Duration> {
     let ttl = duration(text)?;
-    match (60..=3_650 * 86_400).contains(&ttl.as_secs()) {
+    match (1..=3_650 * 86_400).contains(&ttl.as_secs()) {
         true => Ok(ttl),
-        false => Err(format!("{text:?} is not between 1m and 3650d")),
+        false => Err(format!("{text:?} is not between 1s and 3650d")),
     }
 }

@@ -73,10 +73,34 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "data_dir",
         "FOLDER",
-        "The folder of the database and the made secret; created with mode 0700. One server at\n\
-         a time can use it.",
+        "The folder of the embedded database and the made secret; created with mode 0700. One\n\
+         server at a time can use it.",
     )
     .default(r#""./assistdeck_data""#),
+    Setting::new(
+        "database_url",
+        "URL",
+        "A PostgreSQL database (15 or newer) in place of the embedded one. Further parameters as\n\
+         libpq has them; of TLS, sslmode=disable or verify-full, and sslrootcert.",
+    )
+    .example(r#""postgres://assistdeck:password@db.example/assistdeck""#)
+    .secret(),
+    Setting::new(
+        "bus_url",
+        "URL",
+        "How several nodes on one PostgreSQL database hear of each other: `postgres` is LISTEN\n\
+         and NOTIFY there; nats://host:4222 or tls://user:password@host:4222 is a NATS server,\n\
+         several of one cluster with commas between them. Without it one server at a time can\n\
+         use a database.",
+    )
+    .example(r#""postgres""#)
+    .secret(),
+    Setting::new(
+        "head_check_interval",
+        "DURATION",
+        "How often a node looks in the database for events that the bus did not tell of.",
+    )
+    .default(r#""5s""#),
     Setting::new(
         "jwt_secret",
         "TEXT",
@@ -86,7 +110,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .example(r#""...""#)
     .secret(),
-    Setting::new("token_ttl", "DURATION", "How long tokens made by this server live.")
+    Setting::new("token_ttl", "DURATION", "How long tokens made by this server live, 1s to 3650d.")
         .default(r#""7d""#),
     Setting::new(
         "token_issuer",
@@ -218,19 +242,6 @@ pub const SETTINGS: &[Setting] = &[
         "error, warn, info, debug or trace, or directives as of RUST_LOG, which goes before this.",
     )
     .default(r#""info""#),
-    Setting::new(
-        "database_url",
-        "URL",
-        "Reserved for PostgreSQL. This version has its embedded database only.",
-    )
-    .example(r#""postgres://...""#)
-    .secret(),
-    Setting::new(
-        "bus_url",
-        "URL",
-        "Reserved for a message bus between nodes. This version runs as one node.",
-    )
-    .example(r#""nats://...""#),
 ];
 
 /// The setting of that name.

@@ -7,7 +7,7 @@ use protocol::ErrorCode;
 
 use super::answer::{Answer, created, ok};
 use super::body::JsonBody;
-use super::extract::{Candidate, CurrentUser, Finder, From, Newcomer};
+use super::extract::{Candidate, Changer, CurrentUser, Finder, Newcomer};
 use super::query::Target;
 use crate::app::App;
 
@@ -36,12 +36,11 @@ pub(super) async fn show_profile(user: CurrentUser, State(app): State<Arc<App>>)
 }
 
 pub(super) async fn change_password(
-    user: CurrentUser,
-    From(from): From,
+    Changer { from, caller }: Changer,
     State(app): State<Arc<App>>,
     body: JsonBody,
 ) -> Answer {
-    ok(&app.auth.change_password(from, &user.0, body.read()?).await?)
+    ok(&app.auth.change_password(from, &caller, body.read()?).await?)
 }
 
 pub(super) async fn find_user(

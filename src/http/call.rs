@@ -255,7 +255,7 @@ impl Call {
 }
 
 /// A reference to the schema of `T`, which goes into `schemas` with all that it refers to.
-fn shape<T: ToSchema>(schemas: &mut Schemas) -> Value {
+pub(super) fn shape<T: ToSchema>(schemas: &mut Schemas) -> Value {
     let mut found: Vec<(String, RefOr<Schema>)> = Vec::new();
     T::schemas(&mut found);
     found.push((T::name().into_owned(), <T as PartialSchema>::schema()));

@@ -27,7 +27,8 @@ use super::extract::{CurrentUser, From, PathIds};
 use super::query::{SEQ_MAX, Target, number};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::chat::{Feed, Identity, Position};
+use crate::chat::{Ask, Feed, Identity, Position};
+use crate::refusal::Refusal;
 
 /// A stream is silent for so long at most.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -36,7 +37,7 @@ const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 pub(super) async fn list_events(
-    user: CurrentUser,
+    Listener { user, known }: Listener,
     State(app): State<Arc<App>>,
     ids: PathIds,
     target: Target,
@@ -46,20 +47,42 @@ pub(super) async fn list_events(
     let (limit, wait) = (query.limit()?, query.number("wait", 0..=EVENTS_WAIT_SECONDS_MAX)?);
     let asked = query.seq("after")?.unwrap_or(0);
     let (session, after) = (ids.session()?, form.last_event_id?.unwrap_or(asked));
+    let (actor, caller) = (user.actor(), user.0);
+    let (identity, ends) = (identity_of(&caller, form.from), ends_at(&caller));
     if form.is_stream {
         let position = Position { after: Some(after), epoch: None };
-        let feed =
-            app.chat.feed(user.actor(), session, position, identity_of(&user.0, form.from)).await?;
-        return Ok(stream_of(feed, &user.0, app.stop.clone()));
+        let feed = app.chat.feed(actor, session, position, identity).await?;
+        app.auth.confirm(&caller, known).await?;
+        return Ok(stream_of(feed, ends, app.stop.clone()));
     }
-    let wait = Duration::from_secs(wait.unwrap_or(0));
-    let page = |wait| app.chat.events(user.actor(), session, after, limit, wait);
+    let left = ends.saturating_duration_since(Instant::now());
+    let wait = Duration::from_secs(wait.unwrap_or(0)).min(left);
+    let page = |wait| {
+        let ask = Ask { after, limit, wait };
+        app.chat.events(actor, session, ask, identity)
+    };
     // A server that stops answers who waits with what there is.
     let page = match app.stop.run_until_cancelled(page(wait)).await {
         Some(page) => page?,
         None => page(Duration::ZERO).await?,
     };
+    app.auth.confirm(&caller, known).await?;
     ok(&page)
+}
+
+/// Who calls to hear what happens, and how many revocations were known before.
+pub(super) struct Listener {
+    user: CurrentUser,
+    known: u64,
+}
+
+impl FromRequestParts<Arc<App>> for Listener {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let known = app.auth.revocations_known();
+        Ok(Self { user: CurrentUser::from_request_parts(parts, app).await?, known })
+    }
 }
 
 /// What the headers say about the answer.
@@ -109,11 +132,15 @@ fn identity_of(caller: &Caller, from: IpAddr) -> Identity {
     }
 }
 
-fn stream_of(feed: Feed, caller: &Caller, stop: CancellationToken) -> Response {
+/// The token's end.
+fn ends_at(caller: &Caller) -> Instant {
     let left_us = caller.token.expires.0.saturating_sub(Timestamp::now().0);
     let left = Duration::from_micros(u64::try_from(left_us).unwrap_or(0));
-    // A token that never ends within a lifetime must not overflow the clock.
-    let ends = Instant::now() + left.min(Duration::from_secs(u64::from(u32::MAX)));
+    // One that never ends within a lifetime must not overflow the clock.
+    Instant::now() + left.min(Duration::from_secs(u64::from(u32::MAX)))
+}
+
+fn stream_of(feed: Feed, ends: Instant, stop: CancellationToken) -> Response {
     let turns = Turns { feed, ends, stop, waiting: vec![COMMENT].into_iter() };
     let mut response = Response::new(Body::from_stream(turns.stream()));
     let headers = response.headers_mut();

@@ -14,6 +14,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use protocol::{ErrorCode, MessageId, SessionId, UserId};
 
+use super::query::Target;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::chat::Actor;
@@ -85,6 +86,23 @@ impl FromRequestParts<Arc<App>> for Finder {
     }
 }
 
+/// Who calls to change the own password, and may try the present one.
+pub(super) struct Changer {
+    pub from: IpAddr,
+    pub caller: Caller,
+}
+
+impl FromRequestParts<Arc<App>> for Changer {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let CurrentUser(caller) = CurrentUser::from_request_parts(parts, app).await?;
+        let Ok(From(from)) = From::from_request_parts(parts, app).await;
+        app.auth.may_change_password(from, &caller)?;
+        Ok(Self { from, caller })
+    }
+}
+
 /// The address that throttles count for.
 pub(super) struct From(pub IpAddr);
 
@@ -123,15 +141,21 @@ impl FromRequestParts<Arc<App>> for Candidate {
     }
 }
 
-/// The ids in the path, as they came; `invalid_id` when asked for one that is none.
-pub(super) struct PathIds(Option<RawPathParams>);
+/// The ids in the path, as they came; `invalid_id` when asked for one that is none. What is wrong
+/// with the query is told then too, for not every call reads it.
+pub(super) struct PathIds {
+    given: Option<RawPathParams>,
+    query: Result<(), ErrorCode>,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for PathIds {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let Ok(target) = Target::from_request_parts(parts, state).await;
         // It fails where a part is no UTF-8 after decoding: that is no id either.
-        Ok(Self(RawPathParams::from_request_parts(parts, state).await.ok()))
+        let given = RawPathParams::from_request_parts(parts, state).await.ok();
+        Ok(Self { given, query: target.query().map(|_| ()) })
     }
 }
 
@@ -149,7 +173,8 @@ impl PathIds {
     }
 
     fn id<T: FromStr>(&self, name: &str) -> Result<T, ErrorCode> {
-        let mut given = self.0.iter().flatten();
+        self.query?;
+        let mut given = self.given.iter().flatten();
         let (_, text) = given.find(|(given, _)| *given == name).ok_or(ErrorCode::InvalidId)?;
         text.parse().map_err(|_| ErrorCode::InvalidId)
     }

@@ -36,6 +36,14 @@ pub(super) struct Ready {
     free_bytes: Option<u64>,
     /// The server is stopping and takes no new work.
     is_stopping: bool,
+    /// Other nodes are heard; without, their events come by the slow look into the store. Absent
+    /// where there is no bus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_bus_up: Option<bool>,
+    /// Seconds by which this machine's clock is ahead of the database's (or, below nothing,
+    /// behind); absent where they agree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_ahead_seconds: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -52,7 +60,9 @@ pub(super) async fn show_alive() -> Answer {
 
 pub(super) async fn show_ready(State(app): State<Arc<App>>) -> Response {
     let health = app.chat.health().await;
-    let detail = readiness(&health.last_commit, health.free_bytes, app.stop.is_cancelled());
+    let mut detail = readiness(&health.last_commit, health.free_bytes, app.stop.is_cancelled());
+    detail.is_bus_up = app.chat.bus_state().map(|state| state.is_ok());
+    detail.clock_ahead_seconds = health.clock_ahead_seconds;
     if detail.is_ready {
         return json(StatusCode::OK, &detail);
     }
@@ -73,7 +83,15 @@ fn readiness(
     let is_committing = last_commit.is_ok();
     let has_free_space = free_bytes.is_none_or(|free| free >= FREE_BYTES_MIN);
     let is_ready = is_committing && has_free_space && !is_stopping;
-    Ready { is_ready, is_committing, has_free_space, free_bytes, is_stopping }
+    Ready {
+        is_ready,
+        is_committing,
+        has_free_space,
+        free_bytes,
+        is_stopping,
+        is_bus_up: None,
+        clock_ahead_seconds: None,
+    }
 }
 
 pub(super) async fn show_metrics(State(app): State<Arc<App>>) -> Response {

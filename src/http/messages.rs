@@ -13,7 +13,7 @@ use super::extract::{CurrentUser, IdempotencyKey, PathIds, Sender};
 use super::links::Links;
 use super::query::Target;
 use crate::app::App;
-use crate::chat::{Chat, Checked, Member, Range, check_content};
+use crate::chat::{Checked, Range, check_content};
 use crate::refusal::Refusal;
 
 pub(super) async fn send_message(
@@ -37,10 +37,15 @@ pub(super) async fn list_messages(
 ) -> Answer {
     let query = target.query()?;
     let (after, before, limit) = (query.seq("after")?, query.seq("before")?, query.limit()?);
+    let session = ids.session()?;
     let range = Range { after, before, limit };
-    let member = app.chat.member(user.actor(), ids.session()?).await?;
-    let page = app.chat.messages(&member, range).await?;
-    let around = Around::of(&app.chat, &member, range, &page.items, page.more).await?;
+    let read = |range| app.chat.messages(user.actor(), session, range);
+    let page = read(range).await?;
+    let is_any = |range| async move {
+        let found = read(Range { limit: Some(1), ..range }).await?;
+        Ok::<bool, Refusal>(!found.items.is_empty())
+    };
+    let around = Around::of(range, &page.items, page.more, is_any).await?;
     let mut links = Links::new(&target, &query);
     if let Some(seq) = around.older {
         links.add("prev", ("before", &seq), &["before", "after"]);
@@ -90,26 +95,24 @@ struct Around {
 impl Around {
     /// On the side that the page was read towards, the page itself knows. On the other side it
     /// is asked, one message at most.
-    async fn of(
-        chat: &Chat,
-        member: &Member,
+    async fn of<F>(
         range: Range,
         page: &[Message],
         more: bool,
-    ) -> Result<Self, Refusal> {
+        is_any: impl Fn(Range) -> F,
+    ) -> Result<Self, Refusal>
+    where
+        F: Future<Output = Result<bool, Refusal>>,
+    {
         let (Some(first), Some(last)) = (page.first(), page.last()) else {
             return Ok(Self { older: None, newer: None });
         };
         let (older, newer) = (Some(first.seq), Some(last.seq));
-        let one = |range: Range| async move {
-            let found = chat.messages(member, Range { limit: Some(1), ..range }).await?;
-            Ok::<bool, Refusal>(!found.items.is_empty())
-        };
         let (has_older, has_newer) = match (range.after, range.before) {
             (None, None) => (more, false),
-            (None, Some(_)) => (more, one(Range { after: newer, ..Range::default() }).await?),
+            (None, Some(_)) => (more, is_any(Range { after: newer, ..Range::default() }).await?),
             (Some(0), None) | (Some(_), Some(_)) => (false, more),
-            (Some(_), None) => (one(Range { before: older, ..Range::default() }).await?, more),
+            (Some(_), None) => (is_any(Range { before: older, ..Range::default() }).await?, more),
         };
         Ok(Self { older: older.filter(|_| has_older), newer: newer.filter(|_| has_newer) })
     }

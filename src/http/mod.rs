@@ -6,10 +6,12 @@
 //! [`door`] is the one layer around everything: request id, CORS, headers, access log, panics.
 //!
 //! The table of calls is also what `/openapi.json` and `/docs` are made of ([`openapi`]), so they
-//! can't say anything else than the router does.
+//! can't say anything else than the router does. What goes over the socket has a document of its
+//! own ([`asyncapi`]).
 
 mod account;
 mod answer;
+mod asyncapi;
 mod body;
 mod call;
 mod door;
@@ -54,9 +56,11 @@ pub fn routes(app: App) -> Router {
         .route("/", page(web::show_start))
         .route("/docs", page(web::show_docs))
         .route("/openapi.json", page(web::show_openapi))
+        .route("/asyncapi.json", page(web::show_asyncapi))
         .route("/favicon.svg", page(web::show_icon))
         .route("/favicon.ico", page(web::show_icon))
-        .route("/assets/style.css", page(web::show_style));
+        .route("/assets/style.css", page(web::show_style))
+        .route("/assets/{build}/{*name}", page(web::show_asset));
     for call in calls() {
         if let Some(handler) = call.handler {
             router = router.route(call.path, handler);
@@ -75,7 +79,8 @@ pub fn dress(app: App, routes: Router) -> Router {
 
 /// `/metrics`, for the address `metrics_listen`.
 pub fn metrics_router(app: App) -> Router {
-    Router::new().route("/metrics", page(health::show_metrics)).with_state(Arc::new(app))
+    let routes = Router::new().route("/metrics", page(health::show_metrics));
+    dress(app.clone(), routes.with_state(Arc::new(app)))
 }
 
 /// Every call that is documented.
@@ -240,7 +245,7 @@ fn live_calls() -> impl Iterator<Item = Call> {
             .with(&[Parameter::LAST_EVENT_ID])
             .gives::<EventPage>(200)
             .streams()
-            .fails(&[NotAMember, PositionUnknown]),
+            .fails(&[NotAMember, PositionUnknown, RateLimited]),
         post("/api/ws-tickets", account::make_ticket)
             .named("createTicket", "A ticket for one WebSocket handshake, instead of the token")
             .gives::<Ticket>(201),

@@ -17,10 +17,11 @@ use super::call::{Access, Call, Parameter, Place, Schemas, Success};
 
 /// No control characters.
 const NO_CONTROL: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
-/// No control characters after trimming.
-const TRIMMED: &str = r"^\s*[^\u0000-\u001f\u007f-\u009f]*\s*$";
 /// No control characters but tab, LF and CR.
 const TEXT: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
+
+/// Something, one @, something.
+const EMAIL: &str = r"^[^@\s]+@[^@\s]+$";
 
 /// http or https, in any case.
 const WEB_URL: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
@@ -275,11 +276,11 @@ fn error_schema() -> Value {
 
 /// Puts the bounds of what clients send into the types' schemas.
 fn bound(schemas: &mut Schemas) {
-    let title = text(1, TITLE_CHARS_MAX, TRIMMED);
-    let name = text(1, NAME_CHARS_MAX, TRIMMED);
-    let content = text(1, CONTENT_BYTES_MAX, TEXT);
+    let title = trimmed(TITLE_CHARS_MAX);
+    let name = trimmed(NAME_CHARS_MAX);
+    let content = json!({"minLength": 1, "maxLength": CONTENT_BYTES_MAX, "pattern": TEXT});
     let password = json!({"minLength": PASSWORD_CHARS_MIN, "maxLength": PASSWORD_CHARS_MAX});
-    let url = json!({"format": "uri", "pattern": WEB_URL, "maxLength": FILE_URL_BYTES_MAX});
+    let url = json!({"pattern": WEB_URL, "maxLength": FILE_URL_BYTES_MAX});
     for (schema, field, bounds, example) in [
         ("Register", "name", &name, "Ada Lovelace"),
         ("Register", "email", &email(), "ada@example.com"),
@@ -310,13 +311,18 @@ fn bound(schemas: &mut Schemas) {
     }
 }
 
-fn text(min: usize, max: usize, pattern: &str) -> Value {
-    json!({"minLength": min, "maxLength": max, "pattern": pattern})
+/// 1 to so many characters after trimming, none of them a control character: what is trimmed
+/// does not count, so only a pattern can say it.
+fn trimmed(max: usize) -> Value {
+    // `\s` of ECMA-262 lacks U+0085, which is white space all the same.
+    let pattern = format!(r"^[\s\u0085]*[^\u0000-\u001f\u007f-\u009f]{{1,{max}}}[\s\u0085]*$");
+    let description = format!("1 to {max} characters after trimming, no control characters");
+    json!({"minLength": 1, "pattern": pattern, "description": description})
 }
 
-/// The bounds of an email address.
+/// The bounds of an email address. Not `format: email`, which is narrower than what is taken.
 pub(super) fn email() -> Value {
-    json!({"type": "string", "format": "email", "minLength": 3, "maxLength": EMAIL_BYTES_MAX})
+    json!({"type": "string", "minLength": 3, "maxLength": EMAIL_BYTES_MAX, "pattern": EMAIL})
 }
 
 /// The bounds of a `client_id`.

@@ -23,7 +23,9 @@ pub(super) fn page(document: &Value) -> String {
         &mut out,
         format_args!(
             "<header><h1>AssistDeck, version {}</h1>\n<p>{about}</p>\n\
-             <p>For programs: <a href=\"/openapi.json\">/openapi.json</a> (OpenAPI 3.1).</p>\n\
+             <p>For programs: <a href=\"/openapi.json\">/openapi.json</a> (OpenAPI 3.1), and \
+             <a href=\"/asyncapi.json\">/asyncapi.json</a> (AsyncAPI 3) for what goes over the \
+             WebSocket.</p>\n\
              </header>\n",
             escaped(text(&document["info"]["version"])),
         ),

@@ -194,7 +194,8 @@ async fn what_is_given_twice_or_out_of_bounds_is_refused() {
         assert_eq!((reply.status.as_u16(), reply.code()), (400, "invalid_query"), "{path}");
     }
     assert_eq!(house.get("/api/users", &token).await.code(), "missing_field");
-    assert_eq!(house.get(&format!("{session}?x=1&x=1&y"), &token).await.status, 200);
+    assert_eq!(house.get(&format!("{session}?x=1&x=1&y"), &token).await.code(), "invalid_query");
+    assert_eq!(house.get(&format!("{session}?x=1&y"), &token).await.status, 200);
     let twice = request("GET", &session, &token).header(AUTHORIZATION, "Bearer x");
     let reply = house.send(twice.body(Body::empty()).expect("a request")).await;
     assert_eq!(reply.code(), "invalid_query");
@@ -218,7 +219,8 @@ async fn every_answer_has_its_headers() {
         let reply = house.get(path, "").await;
         assert!(reply.headers.contains_key("x-request-id"), "{path}");
         assert_eq!(reply.headers["x-content-type-options"], "nosniff", "{path}");
-        assert_eq!(reply.headers["cache-control"], "no-store", "{path}");
+        let keep = if path == "/" { "no-cache" } else { "no-store" };
+        assert_eq!(reply.headers["cache-control"], keep, "{path}");
         if reply.headers[CONTENT_TYPE] == "text/html; charset=utf-8" {
             assert!(
                 reply.headers["content-security-policy"]
@@ -234,6 +236,29 @@ async fn every_answer_has_its_headers() {
     assert_eq!(reply.headers["x-request-id"], "my-id.1");
     let head = request("HEAD", "/healthz", "").body(Body::empty()).expect("a request");
     assert_eq!(house.send(head).await.status, 200);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_page_is_asked_for_each_time_and_its_files_are_kept() {
+    let house = House::open().await;
+    let page = house.get("/", "").await;
+    let known = |etag: &str| {
+        let request = request("GET", "/", "").header("if-none-match", etag);
+        request.body(Body::empty()).expect("a request")
+    };
+    let etag = page.headers["etag"].to_str().expect("text").to_owned();
+    assert_eq!(house.send(known(&etag)).await.status, 304);
+    assert_eq!(house.send(known("W/\"0\"")).await.status, 200);
+
+    let build = etag.trim_start_matches("W/").trim_matches('"');
+    let file = house.get(&format!("/assets/{build}/view/shell.js"), "").await;
+    assert_eq!(file.headers["cache-control"], "public, max-age=31536000, immutable");
+    let vary: Vec<_> = file.headers.get_all("vary").iter().collect();
+    assert_eq!(vary, ["accept-encoding", "Origin"]);
+    for none in ["/assets/0/view/shell.js", &format!("/assets/{build}/view/none.js")] {
+        assert_eq!(house.get(none, "").await.status, 404, "{none}");
+    }
     house.close().await;
 }
 

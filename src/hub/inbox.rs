@@ -12,6 +12,7 @@ use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use protocol::{CloseCode, UserId};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::lock;
@@ -52,11 +53,14 @@ pub enum Mail {
     Close(CloseCode),
 }
 
+/// Numbers of follows. Most connections have one or a few, which need no allocation.
+pub type Numbers = SmallVec<[u32; 4]>;
+
 /// What was found in an inbox.
 #[derive(Debug, Default)]
 pub struct News {
-    /// Numbers of the follows that have something new.
-    pub follows: Vec<u32>,
+    /// The follows that have something new.
+    pub follows: Numbers,
     pub mail: VecDeque<Mail>,
 }
 
@@ -74,13 +78,26 @@ pub struct Inbox {
 struct State {
     waker: Option<Waker>,
     news: News,
-    identity: Identity,
+    token: Token,
+}
+
+/// By what the connection came in; another may take its place.
+#[derive(Clone, Copy, Debug)]
+struct Token {
+    id: Option<Uuid>,
+    issued_ms: i64,
+}
+
+impl From<Identity> for Token {
+    fn from(identity: Identity) -> Self {
+        Self { id: identity.token_id, issued_ms: identity.token_issued_ms }
+    }
 }
 
 impl Inbox {
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        let state = State { waker: None, news: News::default(), identity };
+        let state = State { waker: None, news: News::default(), token: identity.into() };
         let due_ms = AtomicI64::new(i64::MAX);
         let Identity { user, address, .. } = identity;
         Self { user, address, due_ms, state: Mutex::new(state) }
@@ -89,7 +106,7 @@ impl Inbox {
     /// The connection goes on by another token of the same user.
     pub fn renew(&self, identity: Identity) {
         debug_assert_eq!(identity.user, self.user);
-        lock(&self.state).identity = identity;
+        lock(&self.state).token = identity.into();
     }
 
     /// A log has news. The ring sees to it that one follow is named once at a time.
@@ -127,9 +144,14 @@ impl Inbox {
         std::mem::take(&mut state.news)
     }
 
-    /// The connection wants to be woken at that moment of the pulse clock, or never.
-    pub fn set_due(&self, due_ms: Option<i64>) {
-        self.due_ms.store(due_ms.unwrap_or(i64::MAX), Ordering::Relaxed);
+    /// The connection wants to be woken at that moment of the pulse clock.
+    pub fn set_due(&self, due_ms: i64) {
+        self.due_ms.store(due_ms, Ordering::Relaxed);
+    }
+
+    /// When it wants to be woken.
+    pub fn due_ms(&self) -> i64 {
+        self.due_ms.load(Ordering::Relaxed)
     }
 
     /// Wakes the connection if its moment has come.
@@ -140,12 +162,12 @@ impl Inbox {
     }
 
     pub(super) fn is_hit_by(&self, revocation: Revocation) -> bool {
-        let identity = lock(&self.state).identity;
+        let token = lock(&self.state).token;
         match revocation {
             Revocation::User { user, issued_before_ms } => {
-                identity.user == user && identity.token_issued_ms < issued_before_ms
+                self.user == user && token.issued_ms < issued_before_ms
             }
-            Revocation::Token { id } => identity.token_id == Some(id),
+            Revocation::Token { id } => token.id == Some(id),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! called back under them but a task's waker.
 
 mod inbox;
+mod outbox;
 mod presence;
 mod pulse;
 mod ring;
@@ -23,11 +24,13 @@ use bytes::Bytes;
 use protocol::{CloseCode, SessionId, UserId};
 use slab::Slab;
 
+use crate::bus::NodeId;
 use crate::store::Revocation;
 
-pub use inbox::{Identity, Inbox, Mail, News};
+pub use inbox::{Identity, Inbox, Mail, News, Numbers};
+pub use outbox::{Outbox, Outward};
 pub use pulse::PULSE;
-pub use ring::{End, Place, Ring, Taken};
+pub use ring::{End, Place, Pushed, Ring, Taken};
 pub use segment::{Segment, Wire};
 
 /// Locks, and goes on with the data of a thread that panicked: every critical section here
@@ -43,12 +46,22 @@ pub struct Hub {
     connections: Mutex<Slab<Arc<Inbox>>>,
     /// Connections that want to hear of their user's list of sessions, by user.
     listeners: Mutex<HashMap<UserId, Vec<Arc<Inbox>>>>,
+    /// For the other nodes, where there are any.
+    outbox: Option<Arc<Outbox>>,
 }
 
 impl Hub {
+    /// Of a node that is alone.
     #[must_use]
     pub fn new() -> Arc<Self> {
+        Self::with(None)
+    }
+
+    /// Of a node whose news others hear through the outbox.
+    #[must_use]
+    pub fn with(outbox: Option<Arc<Outbox>>) -> Arc<Self> {
         Arc::new(Self {
+            outbox,
             started: Instant::now(),
             rings: Mutex::default(),
             connections: Mutex::default(),
@@ -59,7 +72,8 @@ impl Hub {
     /// Takes a connection in. It leaves when the returned value is dropped.
     #[must_use]
     pub fn connect(self: &Arc<Self>, inbox: Arc<Inbox>) -> Connected {
-        let key = lock(&self.connections).insert(inbox.clone());
+        // Their number is bounded by the open files.
+        let key = lock(&self.connections).insert(inbox.clone()) as u32;
         Connected { hub: self.clone(), key, inbox, listens: false }
     }
 
@@ -98,14 +112,17 @@ impl Hub {
     }
 
     /// Puts a follower in its place at the session's ring. From this moment on nothing that is
-    /// delivered escapes it. It leaves when the returned value is dropped.
+    /// delivered escapes it. It leaves when the returned value is dropped. True: it is the first
+    /// one there.
     #[must_use]
-    pub fn follow(self: &Arc<Self>, session: SessionId, place: Place) -> Followed {
+    pub fn follow(self: &Arc<Self>, session: SessionId, place: Place) -> (Followed, bool) {
         let mut rings = lock(&self.rings);
-        let ring = rings.entry(session).or_insert_with(|| Arc::new(Ring::new(session))).clone();
+        let is_first = !rings.contains_key(&session);
+        let new = || Arc::new(Ring::new(session, self.outbox.clone()));
+        let ring = rings.entry(session).or_insert_with(new).clone();
         let user = place.inbox.user;
         let key = ring.enter(place);
-        Followed { hub: self.clone(), ring, key, user }
+        (Followed { hub: self.clone(), ring, key, user }, is_first)
     }
 
     /// Sends a signal to every v1 follower of the session but those of `except`.
@@ -119,6 +136,22 @@ impl Hub {
     pub fn set_typing(&self, session: SessionId, user: UserId, is_typing: bool) {
         if let Some(ring) = self.ring(session) {
             ring.set_typing(user, is_typing);
+        }
+    }
+
+    /// The sessions that are followed here, with the last event that was delivered to each; 0
+    /// before the first.
+    #[must_use]
+    pub fn heads(&self) -> Vec<(SessionId, u64)> {
+        let rings: Vec<_> = lock(&self.rings).values().cloned().collect();
+        rings.into_iter().map(|ring| (ring.session(), ring.head())).collect()
+    }
+
+    /// A node fell silent: nobody is there any more.
+    pub fn drop_node(&self, node: NodeId) {
+        let rings: Vec<_> = lock(&self.rings).values().cloned().collect();
+        for ring in rings {
+            ring.drop_node(node);
         }
     }
 
@@ -137,11 +170,28 @@ impl Hub {
         }
     }
 
+    /// The users who have a connection that listens here.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<UserId> {
+        lock(&self.listeners).keys().copied().collect()
+    }
+
     /// Of `users`, those who have a connection that listens here.
     #[must_use]
     pub fn listening(&self, users: &[UserId]) -> Vec<UserId> {
         let listeners = lock(&self.listeners);
         users.iter().copied().filter(|user| listeners.contains_key(user)).collect()
+    }
+
+    /// Of `users`, those who have a connection here that listens and does not follow the session.
+    #[must_use]
+    pub fn listening_elsewhere(&self, users: &[UserId], session: SessionId) -> Vec<UserId> {
+        let following = self.ring(session).map(|ring| ring.inboxes()).unwrap_or_default();
+        let listeners = lock(&self.listeners);
+        let follows = |inbox: &Arc<Inbox>| following.contains(&Arc::as_ptr(inbox));
+        let is_elsewhere =
+            |user: &UserId| listeners.get(user).is_some_and(|inboxes| !inboxes.iter().all(follows));
+        users.iter().copied().filter(is_elsewhere).collect()
     }
 
     /// Ends the connections whose token was revoked.
@@ -177,7 +227,7 @@ impl Hub {
 /// A connection that the hub knows of; leaving is `Drop`.
 pub struct Connected {
     hub: Arc<Hub>,
-    key: usize,
+    key: u32,
     inbox: Arc<Inbox>,
     listens: bool,
 }
@@ -202,7 +252,7 @@ impl Drop for Connected {
         if self.listens {
             self.hub.stop_listening(&self.inbox);
         }
-        lock(&self.hub.connections).remove(self.key);
+        lock(&self.hub.connections).remove(self.key as usize);
     }
 }
 
@@ -221,9 +271,11 @@ impl Followed {
     }
 
     /// Whoever follows is a member, and counts as online until this is dropped. A place alone
-    /// tells nobody anything: it is taken before membership is known.
-    pub fn appear(&self) {
-        self.ring.appear(self.key, self.user);
+    /// tells nobody anything: it is taken before membership is known. `head` is the log's, as of
+    /// when it became known.
+    pub fn appear(&self, head: u64) {
+        self.ring.begin(head);
+        self.ring.appear(self.key, self.user, head);
     }
 
     /// What is new above `after`; see [`Ring::take`].
@@ -253,8 +305,9 @@ mod tests {
     fn the_last_follower_takes_the_ring_along() {
         let hub = Hub::new();
         let session = SessionId::new();
-        let one = hub.follow(session, place(UserId::new()));
-        let two = hub.follow(session, place(UserId::new()));
+        let (one, is_first) = hub.follow(session, place(UserId::new()));
+        let (two, is_second_first) = hub.follow(session, place(UserId::new()));
+        assert!(is_first && !is_second_first);
         drop(one);
         assert_eq!(hub.ring_count(), 1);
         drop(two);
@@ -270,9 +323,12 @@ mod tests {
         let mut connected = [hub.connect(follows.clone()), hub.connect(idles.clone())];
         connected.iter_mut().for_each(Connected::listen);
         let _followed = hub.follow(session, here);
+        assert_eq!(hub.listening_elsewhere(&[user, UserId::new()], session), [user]);
         hub.tell_user(user, &Bytes::from_static(b"x"), Some(session));
         assert_eq!(follows.drain(None).mail.len(), 0);
         assert_eq!(idles.drain(None).mail.len(), 1);
+        let _everywhere = hub.follow(session, Place { inbox: idles, number: 0, wire: Wire::V1 });
+        assert!(hub.listening_elsewhere(&[user], session).is_empty());
         drop(connected);
         assert!(!hub.has_listeners() && hub.connection_count() == 0);
     }

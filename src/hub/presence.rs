@@ -1,7 +1,8 @@
-//! Who is here and who types, in one session on this node: signals, which may be lost.
+//! Who is here and who types, in one session: signals, which may be lost.
 //!
-//! Several connections of a user are one person. Who comes back within the grace was never
-//! gone for the others; a removal is told at once. Typing ends by itself.
+//! Several connections of a user are one person, on however many nodes. Who comes back within the
+//! grace was never gone for the others; a removal is told at once. Typing ends by itself. Each node
+//! tells the others of its own connections only (`local`), and forgets a node that fell silent.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,6 +11,8 @@ use bytes::Bytes;
 use protocol::frame::ServerFrame;
 use protocol::limits::{PRESENCE_GRACE_MS, TYPING_MS};
 use protocol::{SessionId, UserId, websocket};
+
+use crate::bus::NodeId;
 
 /// What the others have to hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +46,12 @@ impl Change {
 /// Who is here and who types.
 #[derive(Debug, Default)]
 pub struct Presence {
+    /// On this node.
     users: HashMap<UserId, Here>,
+    /// On other nodes, and which these are; no list is empty.
+    elsewhere: HashMap<UserId, Vec<NodeId>>,
+    /// Who came or left on this node since this was taken; for the other nodes.
+    local: Vec<(UserId, bool)>,
     typing: HashMap<UserId, Instant>,
     /// How many of `users` are in their grace, so that nobody looks in vain.
     leaving: usize,
@@ -60,7 +68,11 @@ impl Presence {
     /// One more connection of the user.
     pub fn enter(&mut self, user: UserId) -> Option<Change> {
         match self.users.insert(user, Here::Connections(1)) {
-            None => Some(Change::Online { user, online: true }),
+            None => {
+                self.local.push((user, true));
+                let is_news = !self.elsewhere.contains_key(&user);
+                is_news.then_some(Change::Online { user, online: true })
+            }
             Some(Here::LeavesAt(_)) => {
                 self.leaving -= 1;
                 None
@@ -90,20 +102,63 @@ impl Presence {
         }
     }
 
-    /// Gone for good, at once.
-    pub fn remove(&mut self, user: UserId) -> Vec<Change> {
+    /// Gone at once; with so many connections, come again.
+    pub fn remove(&mut self, user: UserId, stay: u32) -> Vec<Change> {
         let mut changes: Vec<_> = self.set_typing(user, false).into_iter().collect();
-        if let Some(here) = self.users.remove(&user) {
-            self.leaving -= usize::from(matches!(here, Here::LeavesAt(_)));
+        let here = self.users.remove(&user);
+        self.leaving -= usize::from(matches!(here, Some(Here::LeavesAt(_))));
+        let was_elsewhere = self.elsewhere.remove(&user).is_some();
+        if here.is_some() || was_elsewhere {
             changes.push(Change::Online { user, online: false });
         }
+        if stay > 0 {
+            self.users.insert(user, Here::Connections(stay));
+            changes.push(Change::Online { user, online: true });
+        }
         changes
+    }
+
+    /// A user is on another node, or is there no more.
+    pub fn set_elsewhere(&mut self, node: NodeId, user: UserId, online: bool) -> Option<Change> {
+        let nodes = self.elsewhere.entry(user).or_default();
+        let was = !nodes.is_empty();
+        nodes.retain(|other| *other != node);
+        if online {
+            nodes.push(node);
+        }
+        let is = !nodes.is_empty();
+        if !is {
+            self.elsewhere.remove(&user);
+        }
+        let is_news = was != is && !self.users.contains_key(&user);
+        is_news.then_some(Change::Online { user, online: is })
+    }
+
+    /// A node fell silent: nobody is there any more.
+    pub fn drop_node(&mut self, node: NodeId) -> Vec<Change> {
+        let there = self.elsewhere.iter().filter(|(_, nodes)| nodes.contains(&node));
+        let users: Vec<UserId> = there.map(|(user, _)| *user).collect();
+        users.into_iter().filter_map(|user| self.set_elsewhere(node, user, false)).collect()
+    }
+
+    /// Who came or left on this node since the last time.
+    pub fn take_local(&mut self) -> Vec<(UserId, bool)> {
+        std::mem::take(&mut self.local)
+    }
+
+    /// Who is on this node.
+    pub fn here(&self) -> Vec<UserId> {
+        self.users.keys().copied().collect()
+    }
+
+    fn is_online(&self, user: UserId) -> bool {
+        self.users.contains_key(&user) || self.elsewhere.contains_key(&user)
     }
 
     /// Whether this is a change; typing on goes on for its time from now.
     pub fn set_typing(&mut self, user: UserId, is_typing: bool) -> Option<Change> {
         let changes = if is_typing {
-            self.users.contains_key(&user)
+            self.is_online(user)
                 && self
                     .typing
                     .insert(user, Instant::now() + Duration::from_millis(TYPING_MS))
@@ -127,15 +182,19 @@ impl Presence {
             });
         }
         if self.leaving > 0 {
+            let (elsewhere, local) = (&self.elsewhere, &mut self.local);
+            let leaving = &mut self.leaving;
             self.users.retain(|&user, here| match here {
                 Here::LeavesAt(at) if *at <= now => {
-                    changes.push(Change::Online { user, online: false });
+                    *leaving -= 1;
+                    local.push((user, false));
+                    if !elsewhere.contains_key(&user) {
+                        changes.push(Change::Online { user, online: false });
+                    }
                     false
                 }
                 _ => true,
             });
-            let gone = changes.iter().filter(|change| matches!(change, Change::Online { .. }));
-            self.leaving -= gone.count();
         }
         changes
     }
@@ -143,7 +202,8 @@ impl Presence {
     /// Up to `limit` users who are here, those in their grace among them: they were not told
     /// as gone.
     pub fn online(&self, limit: usize) -> Vec<UserId> {
-        self.users.keys().copied().take(limit).collect()
+        let others = self.elsewhere.keys().filter(|user| !self.users.contains_key(user));
+        self.users.keys().chain(others).copied().take(limit).collect()
     }
 }
 
@@ -175,9 +235,39 @@ mod tests {
         presence.enter(user);
         presence.set_typing(user, true);
         let typing = Change::Typing { user, is_typing: false };
-        assert_eq!(presence.remove(user), [typing, online(user, false)]);
+        assert_eq!(presence.remove(user, 0), [typing, online(user, false)]);
         assert_eq!(presence.leave(user), None);
         assert_eq!(presence.leaving, 0);
+    }
+
+    #[test]
+    fn who_was_added_again_before_a_removal_is_told_stays() {
+        let (mut presence, user) = (Presence::default(), UserId::new());
+        presence.enter(user);
+        presence.enter(user);
+        assert_eq!(presence.remove(user, 1), [online(user, false), online(user, true)]);
+        assert_eq!(presence.online(9), [user]);
+        assert_eq!((presence.leave(user), presence.leaving), (None, 1));
+    }
+
+    #[test]
+    fn a_user_on_two_nodes_is_online_until_gone_from_both() {
+        let (mut presence, user) = (Presence::default(), UserId::new());
+        assert_eq!(presence.set_elsewhere(1, user, true), Some(online(user, true)));
+        assert_eq!(presence.set_elsewhere(2, user, true), None);
+        assert_eq!(presence.enter(user), None, "known already");
+        assert_eq!(presence.take_local(), [(user, true)], "but news for the others");
+        assert_eq!(presence.set_elsewhere(1, user, false), None);
+        presence.leave(user);
+        presence.users.insert(user, Here::LeavesAt(Instant::now()));
+        assert_eq!(presence.expire(), [], "still on the second node");
+        assert_eq!((presence.take_local(), presence.leaving), (vec![(user, false)], 0));
+        assert_eq!(presence.online(9), [user]);
+        assert_eq!(presence.drop_node(1), []);
+        assert_eq!(presence.drop_node(2), [online(user, false)]);
+        presence.set_elsewhere(1, user, true);
+        assert_eq!(presence.remove(user, 0), [online(user, false)]);
+        assert!(presence.elsewhere.is_empty());
     }
 
     #[test]

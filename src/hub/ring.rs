@@ -8,7 +8,10 @@
 //! A follower is hinted at once, then not again before it has asked: `dirty` says so. It is
 //! cleared under the ring's lock before the follower looks, so no hint is ever lost.
 
-use std::collections::VecDeque;
+mod others;
+mod people;
+
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -16,6 +19,7 @@ use bytes::Bytes;
 use protocol::{SessionId, UserId};
 use slab::Slab;
 
+use super::outbox::Outbox;
 use super::presence::{Change, Presence};
 use super::segment::{Segment, Wire};
 use super::{Inbox, Mail, lock};
@@ -44,6 +48,17 @@ pub enum Taken {
     Ended { seq: u64, end: End },
 }
 
+/// What became of events that were to go into a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    Took,
+    /// They were there.
+    Known,
+    /// Events before these were not delivered here yet, so these can't be; they have to come again
+    /// behind the missing ones.
+    Hole,
+}
+
 /// Why a following ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -56,8 +71,12 @@ pub enum End {
 /// The last frames of one session, and who follows it.
 pub struct Ring {
     session: SessionId,
+    /// Where other nodes hear of who is here; none where there are none.
+    outbox: Option<Arc<Outbox>>,
     /// Followers of each wire, so that the committer encodes what somebody wants.
     wanted: [AtomicUsize; 3],
+    /// How often events that were delivered before have changed what they look like.
+    rewritten: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -86,14 +105,15 @@ struct Follower {
     inbox: Arc<Inbox>,
     number: u32,
     wire: Wire,
-    /// Its user counts as online.
-    is_present: bool,
+    /// The head at which its user was found to be a member, and counts as online since.
+    present_since: Option<u64>,
     dirty: bool,
 }
 
 impl Ring {
-    pub(super) fn new(session: SessionId) -> Self {
-        Self { session, wanted: Default::default(), state: Mutex::default() }
+    pub(super) fn new(session: SessionId, outbox: Option<Arc<Outbox>>) -> Self {
+        let (wanted, rewritten) = Default::default();
+        Self { session, outbox, wanted, rewritten, state: Mutex::default() }
     }
 
     #[must_use]
@@ -116,15 +136,23 @@ impl Ring {
         }
     }
 
-    /// Takes delivered events in. Wakes nobody: see [`Ring::wake`].
-    pub fn push(&self, segment: Arc<Segment>) {
+    /// Takes delivered events in. Wakes nobody: see [`Ring::wake`]. Where they rewrite what came
+    /// before them, that is let go at the same moment.
+    #[must_use]
+    pub fn push(&self, segment: Arc<Segment>, rewrites: bool) -> Pushed {
         let mut state = lock(&self.state);
         let state = &mut *state;
         if state.head != 0 && segment.last() <= state.head {
-            return;
+            return Pushed::Known;
+        }
+        if state.head != 0 && segment.first() > state.head + 1 {
+            return Pushed::Hole;
+        }
+        if rewrites {
+            self.let_go(state);
         }
         if state.slots.is_empty() || segment.first() != state.head + 1 {
-            // The first, or after a jump: what is missing is in the store.
+            // The first, or some of it was here: the rest is in the store.
             state.clear();
             state.floor = segment.first() - 1;
         }
@@ -136,12 +164,40 @@ impl Ring {
         while state.bytes > RING_BYTES_MAX && state.slots.len() > 1 {
             state.drop_oldest();
         }
+        Pushed::Took
+    }
+
+    /// Nothing was delivered here before: what follows `head` comes next.
+    pub(super) fn begin(&self, head: u64) {
+        let mut state = lock(&self.state);
+        if state.head == 0 {
+            state.head = head;
+            state.floor = head;
+        }
+    }
+
+    /// The log reaches `head`, and what is missing here is in the store; it may have changed what
+    /// earlier events look like.
+    pub fn jump(&self, head: u64) {
+        let mut state = lock(&self.state);
+        if state.head < head {
+            self.rewritten.fetch_add(1, Ordering::Release);
+            state.clear();
+            state.head = head;
+            state.floor = head;
+        }
+    }
+
+    /// Whether a page of the store is out of date: if this is not what it was before it was read.
+    #[must_use]
+    pub fn rewritten(&self) -> usize {
+        self.rewritten.load(Ordering::Acquire)
     }
 
     /// Lets go of all frames: followers that are behind read the store, where an edited or
     /// deleted message has its present form.
-    pub fn forget(&self) {
-        let mut state = lock(&self.state);
+    fn let_go(&self, state: &mut State) {
+        self.rewritten.fetch_add(1, Ordering::Release);
         state.clear();
         state.floor = state.head;
     }
@@ -195,18 +251,19 @@ impl Ring {
         self.wanted[place.wire as usize].fetch_add(1, Ordering::Relaxed);
         let mut state = lock(&self.state);
         let Place { inbox, number, wire } = place;
-        let follower = Follower { inbox, number, wire, is_present: false, dirty: false };
+        let follower = Follower { inbox, number, wire, present_since: None, dirty: false };
         state.followers.insert(follower)
     }
 
-    /// The follower's user counts as online from here on: it was found to be a member.
-    pub(super) fn appear(&self, key: usize, user: UserId) {
+    /// The follower's user counts as online from here on: it was found to be a member at `head`.
+    pub(super) fn appear(&self, key: usize, user: UserId, head: u64) {
         let mut state = lock(&self.state);
-        if !std::mem::replace(&mut state.followers[key].is_present, true)
+        if state.followers[key].present_since.replace(head).is_none()
             && let Some(change) = state.presence.enter(user)
         {
             state.tell(self.session, change);
         }
+        self.tell_others(&mut state);
     }
 
     /// True: that was the last one.
@@ -214,34 +271,17 @@ impl Ring {
         let mut state = lock(&self.state);
         let follower = state.followers.remove(key);
         self.wanted[follower.wire as usize].fetch_sub(1, Ordering::Relaxed);
-        if follower.is_present
+        if follower.present_since.is_some()
             && let Some(change) = state.presence.leave(user)
         {
             state.tell(self.session, change);
+            self.put_out(change);
+        }
+        if state.followers.is_empty() {
+            // The ring goes, and its clock with it.
+            self.tell_left(&state.presence);
         }
         state.followers.is_empty()
-    }
-
-    /// The user is no member any more: gone at once, however many connections are still open.
-    pub fn remove_user(&self, user: UserId) {
-        let mut state = lock(&self.state);
-        for change in state.presence.remove(user) {
-            state.tell(self.session, change);
-        }
-    }
-
-    /// Tells who types, if that is a change. It ends by itself.
-    pub fn set_typing(&self, user: UserId, is_typing: bool) {
-        let mut state = lock(&self.state);
-        if let Some(change) = state.presence.set_typing(user, is_typing) {
-            state.tell(self.session, change);
-        }
-    }
-
-    /// Who is here, up to `limit` users.
-    #[must_use]
-    pub fn online(&self, limit: usize) -> Vec<UserId> {
-        lock(&self.state).presence.online(limit)
     }
 
     /// Whether the connection follows this session.
@@ -250,16 +290,14 @@ impl Ring {
         lock(&self.state).followers.iter().any(|(_, other)| Arc::ptr_eq(&other.inbox, inbox))
     }
 
-    pub(super) fn signal(&self, mail: &Mail, except: Option<UserId>) {
-        lock(&self.state).signal(mail, except);
+    /// Where those are that follow here, to be compared with others.
+    #[must_use]
+    pub fn inboxes(&self) -> HashSet<*const Inbox> {
+        lock(&self.state).followers.iter().map(|(_, other)| Arc::as_ptr(&other.inbox)).collect()
     }
 
-    /// Ends what has run out: typing, and the grace of those who left.
-    pub(super) fn expire(&self) {
-        let mut state = lock(&self.state);
-        for change in state.presence.expire() {
-            state.tell(self.session, change);
-        }
+    pub(super) fn signal(&self, mail: &Mail, except: Option<UserId>) {
+        lock(&self.state).signal(mail, except);
     }
 
     /// A ring to which nothing came for a whole round lets its frames go.
@@ -334,14 +372,14 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let inbox = Arc::new(Inbox::new(Identity::of(UserId::new())));
-            let ring = Ring::new(SessionId::new());
+            let ring = Ring::new(SessionId::new(), None);
             let key = ring.enter(Place { inbox: inbox.clone(), number: 7, wire: Wire::V1 });
             Self { ring, key, inbox }
         }
 
-        fn push(&self, seqs: std::ops::Range<u64>) {
+        fn push(&self, seqs: std::ops::Range<u64>) -> Pushed {
             let events = seqs.map(|seq| message(self.ring.session, seq)).collect();
-            self.ring.push(Arc::new(Segment::new(events).expect("events")));
+            self.ring.push(Arc::new(Segment::new(events).expect("events")), false)
         }
 
         fn take(&self, after: u64) -> Taken {
@@ -353,20 +391,22 @@ mod tests {
     fn a_cursor_gets_what_comes_next_or_is_sent_to_the_store() {
         let f = Fixture::new();
         assert_eq!(f.take(3), Taken::Idle);
-        f.push(5..7);
+        let _ = f.push(5..7);
         assert_eq!(f.take(3), Taken::Below);
         assert_eq!(f.take(4), Taken::Upto { seq: 6, more: false });
         assert_eq!(f.take(5), Taken::Upto { seq: 6, more: false });
         assert_eq!(f.take(9), Taken::Idle);
-        f.push(7..8);
+        let _ = f.push(7..8);
         assert_eq!(f.take(4), Taken::Upto { seq: 7, more: false });
-        f.push(9..10);
-        assert_eq!(f.take(7), Taken::Below, "a jump is read from the store");
-        f.push(5..7);
-        assert_eq!(f.ring.head(), 9, "old news is no news");
-        f.ring.forget();
-        assert_eq!((f.take(8), f.take(9)), (Taken::Below, Taken::Idle));
-        f.push(10..11);
+        assert_eq!(f.push(9..10), Pushed::Hole, "what is missing has to come first");
+        assert_eq!(f.take(7), Taken::Idle);
+        assert_eq!(f.push(7..10), Pushed::Took, "with some of what is here");
+        assert_eq!(f.take(7), Taken::Upto { seq: 9, more: false });
+        assert_eq!((f.push(5..7), f.ring.head()), (Pushed::Known, 9), "old news is no news");
+        let edit = Segment::new(vec![message(f.ring.session, 10)]).expect("an event");
+        let rewritten = f.ring.rewritten();
+        assert_eq!(f.ring.push(Arc::new(edit), true), Pushed::Took);
+        assert_eq!((f.take(8), f.ring.rewritten()), (Taken::Below, rewritten + 1));
         assert_eq!(f.take(9), Taken::Upto { seq: 10, more: false });
     }
 
@@ -374,7 +414,7 @@ mod tests {
     fn a_ring_is_bounded_by_bytes_and_keeps_the_newest() {
         let f = Fixture::new();
         for seq in 1..20_000 {
-            f.push(seq..seq + 1);
+            assert_eq!(f.push(seq..seq + 1), Pushed::Took);
         }
         let state = lock(&f.ring.state);
         assert!(state.bytes <= RING_BYTES_MAX && state.slots.len() > 100);
@@ -385,22 +425,22 @@ mod tests {
     #[test]
     fn a_follower_is_hinted_at_once_until_it_asks() {
         let f = Fixture::new();
-        f.push(1..2);
+        let _ = f.push(1..2);
         f.ring.wake();
         f.ring.wake();
-        assert_eq!(f.inbox.drain(None).follows, [7]);
+        assert_eq!(f.inbox.drain(None).follows[..], [7]);
         f.ring.wake();
         assert_eq!(f.inbox.drain(None).follows.len(), 0);
         f.take(0);
         f.ring.wake();
-        assert_eq!(f.inbox.drain(None).follows, [7]);
+        assert_eq!(f.inbox.drain(None).follows[..], [7]);
     }
 
     #[test]
     fn a_turn_is_bounded() {
         let f = Fixture::new();
-        f.push(1..2);
-        f.push(2..3);
+        let _ = f.push(1..2);
+        let _ = f.push(2..3);
         let mut out = Vec::new();
         let taken = f.ring.take(f.key, 0, &mut out, 1);
         assert_eq!((taken, out.len()), (Taken::Upto { seq: 1, more: true }, 1));
@@ -410,13 +450,13 @@ mod tests {
     fn a_removal_ends_its_user_alone_and_a_deletion_everybody() {
         let f = Fixture::new();
         let one = |event| Arc::new(Segment::new(vec![event]).expect("an event"));
-        f.ring.push(one(removal(f.ring.session, 1, UserId::new())));
+        let _ = f.ring.push(one(removal(f.ring.session, 1, UserId::new())), false);
         assert_eq!(f.take(0), Taken::Upto { seq: 1, more: false });
-        f.ring.push(one(removal(f.ring.session, 2, f.inbox.user)));
-        f.push(3..4);
+        let _ = f.ring.push(one(removal(f.ring.session, 2, f.inbox.user)), false);
+        let _ = f.push(3..4);
         assert_eq!(f.take(0), Taken::Ended { seq: 2, end: End::Removed });
         assert_eq!(f.take(2), Taken::Upto { seq: 3, more: false });
-        f.ring.push(one(deletion(f.ring.session, 4)));
+        let _ = f.ring.push(one(deletion(f.ring.session, 4)), false);
         assert_eq!(f.take(2), Taken::Ended { seq: 4, end: End::Deleted });
     }
 }

@@ -64,7 +64,7 @@ impl Segment {
     /// Roughly what it takes in memory, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let texts: usize = self.events.iter().map(|event| content_len(event)).sum();
+        let texts: usize = self.events.iter().map(|event| event.content_len()).sum();
         // Once as events, once encoded.
         self.events.len() * EVENT_BYTES + 2 * texts
     }
@@ -88,15 +88,8 @@ impl Segment {
     }
 }
 
-fn content_len(event: &Event) -> usize {
-    match &event.change {
-        Change::MessageCreated(message) | Change::MessageUpdated(message) => message.content.len(),
-        _ => 0,
-    }
-}
-
 fn encode(events: &[Arc<Event>], wire: Wire) -> Encoded {
-    let texts: usize = events.iter().map(|event| content_len(event)).sum();
+    let texts: usize = events.iter().map(|event| event.content_len()).sum();
     let mut bytes = Vec::with_capacity(events.len() * 2 * EVENT_BYTES + texts);
     let mut ends = Vec::with_capacity(events.len());
     for event in events {

@@ -1,8 +1,8 @@
 //! THE TRUTH: what is stored, and the promises under which it is.
 //!
-//! [`Store`] is what the domain sees; the backends (`sqlite`) are twins: the same methods in the
-//! same order, run through the same contract suite (`tests/it/store.rs`). A store returns nouns
-//! (the model of `protocol`), never frames; absence is an `Option`, never an error.
+//! [`Store`] is what the domain sees; the backends (`sqlite`, `postgres`) are twins: the same
+//! methods in the same order, run through the same contract suite (`tests/it/store`). A store
+//! returns nouns (the model of `protocol`), never frames; absence is an `Option`, never an error.
 //!
 //! Promises, whatever the backend:
 //!
@@ -12,13 +12,21 @@
 //!   that transaction. Who is no member there is refused there.
 //! * **Group commit.** Appends of all sessions that wait together are committed together. One
 //!   that is refused fails alone, never its batch.
-//! * **The sink comes first.** Each commit goes to the [`Sink`] in the order of commits, with its
-//!   answers inside: whoever delivers decides when the senders hear of it, and does so after it
-//!   delivered.
+//! * **The sink comes first.** Each commit goes to the [`Sink`], those of a session in their order,
+//!   with its answers inside: whoever delivers decides when the senders hear of it, and does so
+//!   after it delivered.
 //! * **Bounded.** [`Store::admit`] is the only place where an append waits for room.
 //! * **Failure.** A failed or unknown commit acknowledges nothing and makes the store forget all
 //!   that it remembered between commits; it works again by itself when the cause is gone.
 
+mod fault;
+mod kind;
+pub mod moving;
+mod outcome;
+pub mod postgres;
+mod room;
+mod rows;
+mod schema;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -148,6 +156,14 @@ pub struct LogPage {
     pub deleted: bool,
 }
 
+/// A read mark, as it is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marked {
+    pub seq: u64,
+    /// It was lower before.
+    pub has_grown: bool,
+}
+
 /// Which messages of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageRange {
@@ -194,10 +210,23 @@ pub enum Action {
     DeleteSession,
 }
 
+impl Action {
+    /// Of its contents.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Send { draft } => draft.content.len(),
+            Self::Edit { content, .. } => content.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// A message before it has a number.
 #[derive(Clone, Debug)]
 pub struct Draft {
     pub id: MessageId,
+    /// Without U+0000, which PostgreSQL keeps in no text.
     pub content: String,
     pub file_url: Option<String>,
     pub is_ai_message: bool,
@@ -248,8 +277,8 @@ impl Commit {
     }
 }
 
-/// Takes each commit, in order, on the store's own thread. It may block while the node has more
-/// commits to deliver than it can hold.
+/// Takes each commit on a thread of the store's own. It may block while the node has more commits
+/// to deliver than it can hold.
 pub type Sink = Box<dyn Fn(Commit) + Send>;
 
 /// What `/readyz` needs to know.
@@ -259,6 +288,9 @@ pub struct Health {
     pub last_commit: std::result::Result<(), String>,
     /// Free space where the store writes, in bytes, if it can tell.
     pub free_bytes: Option<u64>,
+    /// Seconds by which this machine's clock is ahead of the store's (or, below nothing, behind),
+    /// where that is too much.
+    pub clock_ahead_seconds: Option<i64>,
 }
 
 /// The truth. See the module's promises.
@@ -329,31 +361,32 @@ pub trait Store: Send + Sync + 'static {
     async fn member_count(&self, session: SessionId) -> Result<u64>;
     /// All members, also of a session that was just deleted, in no order.
     async fn member_ids(&self, session: SessionId) -> Result<Vec<UserId>>;
-    /// Raises the user's read mark to `seq`, or to the head if that is lower, and gives the mark
-    /// as it is then. None: no member.
-    async fn set_read_mark(
-        &self,
-        session: SessionId,
-        user: UserId,
-        seq: u64,
-    ) -> Result<Option<u64>>;
+    /// Raises the user's read mark to `seq`, or to the head if that is lower. Refused:
+    /// `SessionNotFound`, `NotAMember`.
+    async fn set_read_mark(&self, session: SessionId, user: UserId, seq: u64) -> Result<Marked>;
 
     // The log.
 
     /// Waits for room in the queue of appends, first come first served. `bytes` is the size of
     /// what will be appended.
     async fn admit(&self, bytes: usize) -> Permit;
-    /// Queues an append. Never blocks; appends are taken in the order of these calls.
+    /// Queues an append. Never blocks; those of a session are taken in the order of these calls.
     fn append(&self, append: Append, permit: Permit) -> Pending;
     /// The events above `after`, oldest first: `limit` at most, fewer when their contents pass
     /// [`protocol::limits::PAGE_BYTES_MAX`], one at least if there is any. Messages are in their
     /// present form; events of a deleted message are `message.deleted` under their own seq.
     /// None: there is no trace of such a session.
     async fn log(&self, session: SessionId, after: u64, limit: usize) -> Result<Option<LogPage>>;
+    /// The last numbers of these sessions' logs, in no order; of deleted ones too. What there is no
+    /// trace of is left out.
+    async fn heads(&self, sessions: &[SessionId]) -> Result<Vec<(SessionId, u64)>>;
     /// Messages, ascending by seq, without deleted ones; pages end as those of [`Store::log`].
+    /// For a reader, whose membership is looked up in the same moment; refused:
+    /// `SessionNotFound`, `NotAMember`. Without one nothing is refused: there are just none.
     async fn messages(
         &self,
         session: SessionId,
+        reader: Option<UserId>,
         range: MessageRange,
         limit: usize,
     ) -> Result<Page<Message>>;
@@ -369,6 +402,16 @@ pub trait Store: Send + Sync + 'static {
     async fn health(&self) -> Health;
     /// Commits what is queued, then takes no more. Returns when all files are closed.
     async fn close(&self);
+}
+
+/// Says what is wrong with the address of a database, if anything, and nothing secret of it.
+pub fn check_database_url(url: &str) -> std::result::Result<(), String> {
+    let said = match postgres::Address::parse(url) {
+        Ok(_) => return Ok(()),
+        Err(Error::Other(said)) => said,
+        Err(other) => other.to_string(),
+    };
+    Err(said.strip_prefix("database_url ").map_or(said.clone(), str::to_owned))
 }
 
 /// The answer to `POST …/participants` out of the event that it became.

@@ -2,25 +2,26 @@
 //!
 //! It turns what the socket brings into calls of `chat` and what happens there into frames, in
 //! the order that the contract promises: commands are submitted as they are read, up to
-//! [`SENDS_IN_FLIGHT_MAX`] unanswered, and answered in that order; events come from followers,
-//! each a cursor. It never writes: frames go into `out`, which the connection flushes.
+//! [`SENDS_IN_FLIGHT_MAX`] unanswered, also where they wait for room, and answered in that order;
+//! events come from followers, each a cursor. It never writes: frames go into `out`, which the
+//! connection flushes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use protocol::frame::ServerFrame;
 use protocol::limits::SENDS_IN_FLIGHT_MAX;
-use protocol::{CloseCode, ErrorCode, SessionId, Timestamp, websocket as wire};
+use protocol::{CloseCode, ErrorCode, SessionId, Timestamp, UserKind, websocket as wire};
 use slab::Slab;
 
 use super::close;
 use super::command::Answer;
 use crate::app::App;
-use crate::chat::{Actor, Follower, Page, Step};
-use crate::hub::{Connected, Mail, News};
+use crate::chat::{Actor, Admitted, Follower, Page, Step};
+use crate::hub::{Connected, Mail, News, Numbers};
 
 /// About so many bytes are handed over in one turn, and no more are fetched for a peer that
 /// has as many waiting.
@@ -43,8 +44,8 @@ pub(super) struct Following {
     /// Which of this connection's follows it is: its place may be given to another.
     pub serial: u32,
     pub state: State,
-    /// When the user was last told to be typing here.
-    pub typed_ms: i64,
+    /// From when on what the user says of typing here is heard as if there had been none before.
+    pub typing_free_ms: i64,
 }
 
 pub(super) enum State {
@@ -57,14 +58,33 @@ pub(super) enum State {
 
 /// A command that is not answered yet.
 pub(super) enum Pending {
+    /// A message for which there is no room yet, or that is behind one.
+    Entering(Box<Entering>),
     Waiting(BoxFuture<'static, Answer>),
     Done(Answer),
+}
+
+/// A message that waits for room, and what it becomes then.
+pub(super) struct Entering {
+    pub room: BoxFuture<'static, Admitted>,
+    pub then: Option<Then>,
+}
+
+/// The sending of a message that has room.
+pub(super) type Then = Box<dyn FnOnce(Admitted) -> BoxFuture<'static, Answer> + Send>;
+
+impl Entering {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<BoxFuture<'static, Answer>> {
+        let admitted = ready!(self.room.as_mut().poll(context));
+        let then = self.then.take().expect("it has room once");
+        Poll::Ready(then(admitted))
+    }
 }
 
 /// What one connection is about.
 pub struct Client {
     pub(super) app: Arc<App>,
-    pub(super) actor: Actor,
+    kind: UserKind,
     pub(super) speech: Speech,
     pub(super) connected: Connected,
     pub(super) follows: Slab<Following>,
@@ -72,7 +92,7 @@ pub struct Client {
     pub(super) follows_begun: u32,
     pub(super) pending: VecDeque<Pending>,
     /// Follows that may have something to hand over.
-    hot: Vec<u32>,
+    hot: Numbers,
     /// How many follows wait for a page; whoever wakes the task, they are asked.
     reading: u32,
     /// Rate-limited frames in a row.
@@ -85,20 +105,20 @@ impl Client {
     #[must_use]
     pub fn new(
         app: Arc<App>,
-        actor: Actor,
+        kind: UserKind,
         speech: Speech,
         connected: Connected,
         expires: Timestamp,
     ) -> Self {
         Self {
             app,
-            actor,
+            kind,
             speech,
             connected,
             follows: Slab::new(),
             follows_begun: 0,
             pending: VecDeque::new(),
-            hot: Vec::new(),
+            hot: Numbers::new(),
             reading: 0,
             strikes: 0,
             expires,
@@ -113,9 +133,15 @@ impl Client {
             self.pending.push_back(Pending::Done(Answer::Frame(frame)));
         }
         let session = follower.session();
-        let following = Following { session, serial: 0, state: State::Live(follower), typed_ms: 0 };
+        let following =
+            Following { session, serial: 0, state: State::Live(follower), typing_free_ms: 0 };
         let key = self.follows.insert(following);
         self.hot.push(key as u32);
+    }
+
+    /// As whom it acts.
+    pub(super) fn actor(&self) -> Actor {
+        Actor { user: self.connected.inbox().user, kind: self.kind }
     }
 
     /// The hub's clock.
@@ -166,10 +192,24 @@ impl Client {
         (self.strikes > STRIKES_MAX).then_some(CloseCode::RateExceeded)
     }
 
-    /// Goes on with what was asked, and answers in order. True: the token is another one now.
-    pub fn poll_pending(&mut self, context: &mut Context<'_>, out: &mut Vec<Bytes>) -> bool {
-        let expires = self.expires;
+    /// Goes on with what was asked, and answers in order; tells when the connection has to end.
+    pub fn poll_pending(
+        &mut self,
+        context: &mut Context<'_>,
+        out: &mut Vec<Bytes>,
+    ) -> Option<CloseCode> {
+        let mut is_behind = false;
         for pending in &mut self.pending {
+            if let Pending::Entering(entering) = pending {
+                // None overtakes one that came before it, whoever is told of room first.
+                if is_behind {
+                    continue;
+                }
+                match entering.poll(context) {
+                    Poll::Ready(sending) => *pending = Pending::Waiting(sending),
+                    Poll::Pending => is_behind = true,
+                }
+            }
             if let Pending::Waiting(future) = pending
                 && let Poll::Ready(answer) = future.as_mut().poll(context)
             {
@@ -178,33 +218,36 @@ impl Client {
         }
         while let Some(Pending::Done(_)) = self.pending.front() {
             let Some(Pending::Done(answer)) = self.pending.pop_front() else { break };
-            self.apply(answer, out);
+            let ended = self.apply(answer, out);
+            if ended.is_some() {
+                return ended;
+            }
         }
         if self.pending.is_empty() && self.pending.capacity() > 0 {
             self.pending = VecDeque::new();
         }
-        self.expires != expires
+        None
     }
 
-    fn apply(&mut self, answer: Answer, out: &mut Vec<Bytes>) {
+    fn apply(&mut self, answer: Answer, out: &mut Vec<Bytes>) -> Option<CloseCode> {
         match answer {
             Answer::Nothing => {}
             Answer::Frame(frame) => out.push(frame),
             Answer::Followed { key, serial, opened } => {
                 // Left again before it was opened? Its place may be another's by now.
-                let Some(following) = self.follows.get_mut(key as usize) else { return };
-                if following.serial != serial {
-                    return;
+                let following = self.follows.get_mut(key as usize)?;
+                if following.serial == serial {
+                    out.push(opened.frame);
+                    following.state = State::Live(opened.follower);
+                    self.hot.push(key);
                 }
-                out.push(opened.frame);
-                following.state = State::Live(opened.follower);
-                self.hot.push(key);
             }
-            Answer::NotFollowed { key, serial, frame } => {
+            Answer::NotFollowed { key, serial, frame, close } => {
+                out.push(frame);
                 if self.follows.get(key as usize).is_some_and(|f| f.serial == serial) {
                     self.follows.remove(key as usize);
+                    return close.filter(|_| self.ends_with(key));
                 }
-                out.push(frame);
             }
             Answer::Renewed(caller) => {
                 self.expires = caller.token.expires;
@@ -212,6 +255,7 @@ impl Client {
                 inbox.renew(super::identity_of(&caller, inbox.address));
             }
         }
+        None
     }
 
     /// Hands over what followed sessions have, for one turn.
@@ -305,13 +349,8 @@ impl Client {
     /// The following can't go on.
     fn lose(&mut self, key: u32, code: ErrorCode, out: &mut Vec<Bytes>) -> Next {
         let Some(following) = self.follows.try_remove(key as usize) else { return Next::Idle };
-        let close = match code {
-            ErrorCode::PositionUnknown => CloseCode::PositionUnknown,
-            ErrorCode::SessionNotFound => CloseCode::SessionDeleted,
-            ErrorCode::NotAMember => CloseCode::Removed,
-            // The store is away: the client comes back with what it has.
-            _ => CloseCode::Restart,
-        };
+        // Where the store is away, the client comes back with what it has.
+        let close = close::code_of_lost(code).unwrap_or(CloseCode::Restart);
         if self.ends_with(key) || close == CloseCode::Restart {
             return Next::Ended(close);
         }
@@ -336,7 +375,7 @@ impl Client {
     /// Nothing more is handed over; others see the user go.
     pub fn let_go(&mut self) {
         self.follows = Slab::new();
-        self.hot = Vec::new();
+        self.hot = Numbers::new();
         self.reading = 0;
         self.pending = VecDeque::new();
     }

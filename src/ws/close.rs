@@ -5,7 +5,7 @@
 
 use std::task::{Context, Poll};
 
-use protocol::CloseCode;
+use protocol::{CloseCode, ErrorCode};
 
 use super::frame::{Flow, Limits};
 use super::socket::{ReadEnd, Socket};
@@ -23,11 +23,20 @@ pub fn code_of(end: End) -> CloseCode {
     }
 }
 
-/// A connection that is being closed.
+/// The close code where a session can't be followed, or no more; none where the store is away.
+#[must_use]
+pub fn code_of_lost(code: ErrorCode) -> Option<CloseCode> {
+    match code {
+        ErrorCode::PositionUnknown => Some(CloseCode::PositionUnknown),
+        ErrorCode::SessionNotFound => Some(CloseCode::SessionDeleted),
+        ErrorCode::NotAMember => Some(CloseCode::Removed),
+        _ => None,
+    }
+}
+
+/// A connection that is being closed. Whoever has it bounds how long that takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Closing {
-    /// When to stop waiting for the peer, on the hub's clock.
-    pub deadline_ms: i64,
     /// What the peer sends can't be read any more, or need not be.
     is_deaf: bool,
     is_shut: bool,
@@ -35,17 +44,17 @@ pub struct Closing {
 
 impl Closing {
     /// The server ends it.
-    pub fn begin(socket: &mut Socket, code: CloseCode, now_ms: i64) -> Self {
+    pub fn begin(socket: &mut Socket, code: CloseCode) -> Self {
         socket.put_close(code.number(), code.reason());
         let is_deaf =
             matches!(code, CloseCode::ProtocolError | CloseCode::InvalidUtf8 | CloseCode::TooBig);
-        Self { deadline_ms: now_ms + CLOSE_WAIT_MS, is_deaf, is_shut: false }
+        Self { is_deaf, is_shut: false }
     }
 
     /// The peer ended it: its code is echoed (RFC 6455, 5.5.1).
-    pub fn answer(socket: &mut Socket, code: Option<u16>, now_ms: i64) -> Self {
+    pub fn answer(socket: &mut Socket, code: Option<u16>) -> Self {
         socket.put_close(code.unwrap_or_else(|| CloseCode::Normal.number()), "");
-        Self { deadline_ms: now_ms + CLOSE_WAIT_MS, is_deaf: true, is_shut: false }
+        Self { is_deaf: true, is_shut: false }
     }
 
     /// Ready when the connection can be let go.
@@ -54,9 +63,8 @@ impl Closing {
         socket: &mut Socket,
         context: &mut Context<'_>,
         limits: Limits,
-        now_ms: i64,
     ) -> Poll<()> {
-        if now_ms >= self.deadline_ms || socket.flush(context).is_err() {
+        if socket.flush(context).is_err() {
             return Poll::Ready(());
         }
         let read = if self.is_deaf {

@@ -9,23 +9,36 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use protocol::frame::{ClientFrame, NewMessage, Received, ServerFrame};
 use protocol::limits::{FOLLOWS_MAX, TYPING_MS};
-use protocol::{ErrorBody, ErrorCode, SessionId, json};
+use protocol::{CloseCode, ErrorBody, ErrorCode, SessionId, json};
 
-use super::client::{Client, Following, Pending, Speech, State, frame_of};
+use super::client::{Client, Entering, Following, Pending, Speech, State, Then, frame_of};
+use super::close;
 use super::frame::{Flow, Incoming};
 use crate::auth::Caller;
-use crate::chat::{Checked, Error, Follower, Position, Sent};
+use crate::chat::{Admitted, Checked, Error, Follower, Position, Sent};
 use crate::hub::{Place, Wire};
 
-/// The same user is told to be typing no more often than this; between, it goes without saying.
-const TYPING_TOLD_MS: i64 = (TYPING_MS / 4) as i64;
+/// Of a connection that says more often than this whether its user types in a session, some is
+/// not heard, once it has said so several times in a row.
+const TYPING_HEARD_MS: i64 = (TYPING_MS / 12) as i64;
+const TYPING_IN_A_ROW_MAX: i64 = 6;
 
 /// The outcome of a command.
 pub(super) enum Answer {
     Nothing,
     Frame(Bytes),
-    Followed { key: u32, serial: u32, opened: Box<Opened> },
-    NotFollowed { key: u32, serial: u32, frame: Bytes },
+    Followed {
+        key: u32,
+        serial: u32,
+        opened: Box<Opened>,
+    },
+    /// With the code that closes a connection which is about that session.
+    NotFollowed {
+        key: u32,
+        serial: u32,
+        frame: Bytes,
+        close: Option<CloseCode>,
+    },
     Renewed(Box<Caller>),
 }
 
@@ -70,15 +83,15 @@ impl Client {
         match json::read::<NewMessage<'_>>(text).and_then(|new| Checked::new(new, None)) {
             Err(code) => self.refuse(code, Names::default()),
             Ok(new) => {
-                let (chat, actor) = (self.app.chat.clone(), self.actor);
-                self.begin(Box::pin(async move {
-                    match chat.send(actor, session, new).await {
+                let (chat, actor) = (self.app.chat.clone(), self.actor());
+                self.begin_send(new, move |new, admitted| async move {
+                    match chat.send_admitted(actor, session, new, admitted).await {
                         // The message comes to its sender as to everybody.
                         Ok(Sent::New(_)) => Answer::Nothing,
                         Ok(Sent::Repeat(message)) => Answer::Frame(frame_of(&message)),
                         Err(error) => Answer::Frame(frame_of(&error_body(&error))),
                     }
-                }));
+                });
             }
         }
     }
@@ -111,10 +124,10 @@ impl Client {
                 self.refuse(ErrorCode::NotAMember, names);
             }
             Ok(new) => {
-                let (chat, actor) = (self.app.chat.clone(), self.actor);
+                let (chat, actor) = (self.app.chat.clone(), self.actor());
                 let client_id = new.client_id().unwrap_or_default().to_owned();
-                self.begin(Box::pin(async move {
-                    match chat.send(actor, session, new).await {
+                self.begin_send(new, move |new, admitted| async move {
+                    match chat.send_admitted(actor, session, new, admitted).await {
                         Ok(sent) => {
                             let message = sent.message().clone();
                             let sent = ServerFrame::MessageSent { client_id, message };
@@ -122,7 +135,30 @@ impl Client {
                         }
                         Err(error) => Answer::Frame(names.error(log(&error))),
                     }
-                }));
+                });
+            }
+        }
+    }
+
+    /// Sends a message behind all that were sent before it. While the store has no room, it and
+    /// those behind it wait their turn.
+    fn begin_send<F>(
+        &mut self,
+        new: Checked,
+        send: impl FnOnce(Checked, Admitted) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let chat = &self.app.chat;
+        let is_behind = self.pending.iter().any(|one| matches!(one, Pending::Entering(_)));
+        let admitted = if is_behind { None } else { chat.try_admit(&new) };
+        match admitted {
+            Some(admitted) => self.begin(Box::pin(send(new, admitted))),
+            None => {
+                let room = chat.admit(&new);
+                let then: Then = Box::new(move |admitted| Box::pin(send(new, admitted)));
+                let entering = Box::new(Entering { room, then: Some(then) });
+                self.pending.push_back(Pending::Entering(entering));
             }
         }
     }
@@ -138,11 +174,11 @@ impl Client {
         }
         self.follows_begun = self.follows_begun.wrapping_add(1);
         let serial = self.follows_begun;
-        let following = Following { session, serial, state: State::Opening, typed_ms: 0 };
+        let following = Following { session, serial, state: State::Opening, typing_free_ms: 0 };
         let key = self.follows.insert(following) as u32;
         let inbox = self.connected.inbox().clone();
         let place = Place { inbox, number: key, wire: Wire::V1 };
-        let (chat, actor) = (self.app.chat.clone(), self.actor);
+        let (chat, actor) = (self.app.chat.clone(), self.actor());
         self.begin(Box::pin(async move {
             let opened = async {
                 let (follower, member) = chat.follow(actor, session, position, place).await?;
@@ -151,7 +187,11 @@ impl Client {
             };
             match opened.await {
                 Ok(opened) => Answer::Followed { key, serial, opened },
-                Err(error) => Answer::NotFollowed { key, serial, frame: names.error(log(&error)) },
+                Err(error) => {
+                    let code = log(&error);
+                    let close = close::code_of_lost(code);
+                    Answer::NotFollowed { key, serial, frame: names.error(code), close }
+                }
             }
         }));
     }
@@ -171,22 +211,21 @@ impl Client {
         let Some(key) = self.follow_of(session) else {
             return self.refuse(ErrorCode::NotAMember, names);
         };
-        let typed_ms = &mut self.follows[key].typed_ms;
-        if is_typing {
-            // A flood is thinned here: the hub tells changes alone, and no faster than this.
-            if *typed_ms != 0 && now_ms - *typed_ms < TYPING_TOLD_MS {
-                return;
-            }
-            *typed_ms = now_ms.max(1);
+        // A flood is thinned here; the hub tells changes alone. Each one that is heard moves the
+        // moment from which on nothing is owed, and that may lie only so far ahead.
+        let typing_free_ms = &mut self.follows[key].typing_free_ms;
+        if *typing_free_ms - now_ms >= TYPING_HEARD_MS * TYPING_IN_A_ROW_MAX {
+            return;
         }
-        self.app.chat.typing(self.actor, session, is_typing);
+        *typing_free_ms = now_ms.max(*typing_free_ms) + TYPING_HEARD_MS;
+        self.app.chat.typing(self.actor(), session, is_typing);
     }
 
     fn read(&mut self, session: SessionId, seq: u64, names: Names) {
         if self.follow_of(session).is_none() {
             return self.refuse(ErrorCode::NotAMember, names);
         }
-        let (chat, actor) = (self.app.chat.clone(), self.actor);
+        let (chat, actor) = (self.app.chat.clone(), self.actor());
         self.begin(Box::pin(async move {
             let read = async {
                 let member = chat.member(actor, session).await?;
@@ -200,7 +239,7 @@ impl Client {
     }
 
     fn renew(&mut self, token: String, names: Names) {
-        let (auth, user, expires) = (self.app.auth.clone(), self.actor.user, self.expires);
+        let (auth, user, expires) = (self.app.auth.clone(), self.actor().user, self.expires);
         self.begin(Box::pin(async move {
             match auth.authenticate(&token).await {
                 Ok(caller) if caller.user == user && caller.token.expires >= expires => {
@@ -213,7 +252,7 @@ impl Client {
     }
 
     fn check_rate(&mut self) -> Result<(), ErrorCode> {
-        match self.app.chat.check_rate(self.actor) {
+        match self.app.chat.check_rate(self.actor()) {
             Ok(()) => {
                 self.strikes = 0;
                 Ok(())

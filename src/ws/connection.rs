@@ -12,8 +12,9 @@ use protocol::limits::{HEARTBEAT_MS, TOKEN_EXPIRING_MS, TOKEN_GRACE_MS};
 use protocol::{CloseCode, Timestamp, frame::ServerFrame, websocket as wire};
 
 use super::client::{Client, TURN_BYTES, frame_of};
-use super::close::Closing;
-use super::frame::{Incoming, Limits};
+use super::close::{CLOSE_WAIT_MS, Closing};
+use super::frame::Incoming;
+use super::limits_of;
 use super::socket::{ReadEnd, Socket, Turn};
 
 /// A write that made no progress for this long ends the connection, in milliseconds.
@@ -21,46 +22,51 @@ const WRITE_STALLED_MS_MAX: i64 = 30_000;
 /// Pings without a pong after which the peer counts as gone.
 const PINGS_UNANSWERED_MAX: u8 = 2;
 
+/// With so many bytes of answers waiting for a peer that does not read, what it asks is not read
+/// either. Events wait as a number: they don't count, so that whoever sends without reading what
+/// comes of it goes on.
+const ANSWERS_BYTES_MAX: usize = 256 * 1024;
+
 /// A moment that has passed.
 const AT_ONCE: i64 = i64::MIN;
+/// One that never comes.
+const NEVER: i64 = i64::MAX;
 
 const PING: &[u8] = &[0x80 | wire::PING, 0];
 
-/// One WebSocket and what it is about.
+/// One WebSocket and what it is about. When to look at the clock again stands in its inbox;
+/// `AT_ONCE`: that has to be found out.
 pub struct Connection {
     socket: Socket,
     client: Client,
-    limits: Limits,
     closing: Option<Closing>,
     next_ping_ms: i64,
+    /// When it ends unless the peer does something: takes some of what waits for it, or closes
+    /// too, where it is being closed.
+    ends_ms: i64,
     pings_unanswered: u8,
     /// `token_expiring` was told for this token.
     is_warned: bool,
     /// The server stops: what is under way is answered, nothing new is read.
     stops_with: Option<CloseCode>,
-    /// Since when the peer has taken nothing of what waits for it.
-    stalled_since_ms: Option<i64>,
-    /// When to look at the clock again; `AT_ONCE`: that has to be found out.
-    due_ms: i64,
 }
 
 impl Connection {
     /// `first` are frames that come before all others.
     #[must_use]
-    pub fn new(socket: Socket, client: Client, limits: Limits, first: Option<Bytes>) -> Self {
+    pub fn new(socket: Socket, client: Client, first: Option<Bytes>) -> Self {
         let now_ms = client.now_ms();
+        client.connected.inbox().set_due(AT_ONCE);
         let mut connection = Self {
             socket,
             client,
-            limits,
             closing: None,
             // Spread, so that pings of connections made together don't stay together.
             next_ping_ms: now_ms + (HEARTBEAT_MS as i64) / 2 + now_ms % (HEARTBEAT_MS as i64 / 2),
+            ends_ms: NEVER,
             pings_unanswered: 0,
             is_warned: false,
             stops_with: None,
-            stalled_since_ms: None,
-            due_ms: AT_ONCE,
         };
         if let Some(first) = first {
             connection.socket.put(first);
@@ -76,9 +82,20 @@ impl Connection {
     fn begin_close(&mut self, code: CloseCode, now_ms: i64) {
         tracing::debug!(code = code.number(), "closes");
         self.client.app.metrics.close(code);
+        let closing = Closing::begin(&mut self.socket, code);
+        self.go_on_closing(closing, now_ms);
+    }
+
+    fn go_on_closing(&mut self, closing: Closing, now_ms: i64) {
         self.client.let_go();
-        self.closing = Some(Closing::begin(&mut self.socket, code, now_ms));
-        self.due_ms = AT_ONCE;
+        self.closing = Some(closing);
+        self.ends_ms = now_ms + CLOSE_WAIT_MS;
+        self.look_again();
+    }
+
+    /// What is due, and when, has to be found out.
+    fn look_again(&self) {
+        self.client.connected.inbox().set_due(AT_ONCE);
     }
 
     /// One turn of an open connection: whether to go on, to wait, or how it ends.
@@ -88,30 +105,32 @@ impl Connection {
         if let Some(code) = self.client.take_news(news, &mut out) {
             let stops = matches!(code, CloseCode::GoingAway | CloseCode::Restart);
             if !stops || !self.client.has_pending() {
-                self.put_all(&mut out);
+                self.socket.put_all(out);
                 return Err(Ending::Close(code));
             }
             self.stops_with = Some(code);
         }
-        if now_ms >= self.due_ms {
-            self.due_ms = AT_ONCE;
+        if now_ms >= self.client.connected.inbox().due_ms() {
+            self.look_again();
             self.on_time(now_ms, &mut out)?;
         }
-        let may_read = self.socket.backlog() < TURN_BYTES
+        let may_read = self.socket.backlog() < ANSWERS_BYTES_MAX
             && self.client.has_room()
             && self.stops_with.is_none();
         // What is left unread wakes nobody by itself.
         let is_unread = if may_read { self.read(context)? == Turn::Paused } else { true };
-        if self.client.poll_pending(context, &mut out) {
-            // Another token has another end.
-            self.due_ms = AT_ONCE;
+        let expires = self.client.expires;
+        let mut ended = self.client.poll_pending(context, &mut out);
+        if self.client.expires != expires {
+            // Another token has another end, and its own warning.
+            self.is_warned = false;
+            self.look_again();
         }
-        let ended = if self.socket.backlog() < TURN_BYTES {
-            self.client.poll_follows(context, &mut out)
-        } else {
-            None
-        };
-        self.put_all(&mut out);
+        let looks = self.socket.backlog() < TURN_BYTES;
+        if looks && ended.is_none() {
+            ended = self.client.poll_follows(context, &mut out);
+        }
+        self.socket.put_all(out);
         if let Some(code) = ended {
             return Err(Ending::Close(code));
         }
@@ -119,23 +138,19 @@ impl Connection {
         match self.stops_with {
             Some(code) if !self.client.has_pending() => Err(Ending::Close(code)),
             _ => {
-                let can_read = self.socket.backlog() < TURN_BYTES && self.client.has_room();
+                let can_read = self.socket.backlog() < ANSWERS_BYTES_MAX && self.client.has_room();
                 let skipped = is_unread && can_read && self.stops_with.is_none();
-                let is_hot = self.client.is_hot() && self.socket.backlog() < TURN_BYTES;
+                let is_left = self.client.is_hot() || !looks;
+                let is_hot = is_left && self.socket.backlog() < TURN_BYTES;
                 Ok(if skipped || is_hot { Progress::More } else { Progress::Wait })
             }
         }
     }
 
-    fn put_all(&mut self, out: &mut Vec<Bytes>) {
-        for frame in out.drain(..) {
-            self.socket.put(frame);
-        }
-    }
-
     fn read(&mut self, context: &mut Context<'_>) -> Result<Turn, Ending> {
+        let limits = limits_of(&self.client.app);
         let (client, pings) = (&mut self.client, &mut self.pings_unanswered);
-        let turn = self.socket.read(context, self.limits, |incoming| {
+        let turn = self.socket.read(context, limits, |incoming| {
             if incoming == Incoming::Pong {
                 *pings = 0;
             }
@@ -150,25 +165,29 @@ impl Connection {
     }
 
     fn flush(&mut self, context: &mut Context<'_>, now_ms: i64) -> Result<(), Ending> {
+        let was_waiting = self.ends_ms != NEVER;
         let Ok((written, writes)) = self.socket.flush(context) else { return Err(Ending::Gone) };
+        if was_waiting && written > 0 {
+            // Whoever takes what waits is there. A ping may wait among it, and so may its pong.
+            self.pings_unanswered = 0;
+        }
         if writes > 0 {
             let metrics = &self.client.app.metrics;
             metrics.socket_writes.inc_by(writes);
             metrics.socket_bytes.inc_by(written as u64);
         }
-        let has_progress = written > 0 || self.stalled_since_ms.is_none();
         if self.socket.backlog() == 0 {
-            self.stalled_since_ms = None;
-        } else if has_progress {
-            self.stalled_since_ms = Some(now_ms);
-            self.due_ms = AT_ONCE;
+            self.ends_ms = NEVER;
+        } else if written > 0 || self.ends_ms == NEVER {
+            self.ends_ms = now_ms + WRITE_STALLED_MS_MAX;
+            self.look_again();
         }
         Ok(())
     }
 
     /// Pings, deadlines, and the end of the token.
     fn on_time(&mut self, now_ms: i64, out: &mut Vec<Bytes>) -> Result<(), Ending> {
-        if self.stalled_since_ms.is_some_and(|since| now_ms - since >= WRITE_STALLED_MS_MAX) {
+        if now_ms >= self.ends_ms {
             return Err(Ending::Close(CloseCode::TooSlow));
         }
         if now_ms >= self.next_ping_ms {
@@ -199,8 +218,8 @@ impl Connection {
 
     /// When to look again though nothing happens.
     fn next_due_ms(&self, now_ms: i64) -> i64 {
-        if let Some(closing) = &self.closing {
-            return closing.deadline_ms;
+        if self.closing.is_some() {
+            return self.ends_ms;
         }
         let left_ms = self.token_left_ms();
         let token_ms = if self.client.is_plain() {
@@ -210,8 +229,7 @@ impl Connection {
         } else {
             left_ms.saturating_sub(TOKEN_EXPIRING_MS as i64)
         };
-        let stalled = self.stalled_since_ms.map_or(i64::MAX, |since| since + WRITE_STALLED_MS_MAX);
-        self.next_ping_ms.min(now_ms.saturating_add(token_ms)).min(stalled)
+        self.next_ping_ms.min(now_ms.saturating_add(token_ms)).min(self.ends_ms)
     }
 }
 
@@ -242,21 +260,22 @@ impl Future for Connection {
                 Err(Ending::Gone) => return Poll::Ready(()),
                 Err(Ending::Close(code)) => this.begin_close(code, now_ms),
                 Err(Ending::Answer(code)) => {
-                    this.client.let_go();
-                    this.closing = Some(Closing::answer(&mut this.socket, code, now_ms));
-                    this.due_ms = AT_ONCE;
+                    let closing = Closing::answer(&mut this.socket, code);
+                    this.go_on_closing(closing, now_ms);
                 }
             }
         }
         if let Some(closing) = &mut this.closing {
             this.client.connected.inbox().drain(Some(context));
-            if closing.poll(&mut this.socket, context, this.limits, now_ms).is_ready() {
+            let limits = limits_of(&this.client.app);
+            let closed = closing.poll(&mut this.socket, context, limits);
+            if closed.is_ready() || now_ms >= this.ends_ms {
                 return Poll::Ready(());
             }
         }
-        if this.due_ms == AT_ONCE {
-            this.due_ms = this.next_due_ms(now_ms);
-            this.client.connected.inbox().set_due(Some(this.due_ms));
+        let inbox = this.client.connected.inbox();
+        if inbox.due_ms() == AT_ONCE {
+            inbox.set_due(this.next_due_ms(now_ms));
         }
         Poll::Pending
     }
@@ -266,11 +285,11 @@ impl Future for Connection {
 mod tests {
     use super::*;
 
-    /// tokio adds about 100 bytes and rounds up to 128: one more step is 2.5 MB for 20,000
-    /// idle connections.
+    /// tokio adds 104 bytes and rounds up to 128: one more step is 2.5 MB for 20,000 idle
+    /// connections.
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 384, "{}", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 384 - 104, "{}", size_of::<Connection>());
         assert!(size_of::<crate::hub::Inbox>() <= 200, "{}", size_of::<crate::hub::Inbox>());
     }
 }

@@ -60,9 +60,7 @@ impl Echo {
             out.push(Bytes::from(frame));
             Flow::Go
         });
-        for frame in out {
-            self.socket.put(frame);
-        }
+        self.socket.put_all(out);
         turn.map(|_| ())
     }
 }
@@ -77,15 +75,15 @@ impl Future for Echo {
                 Ok(()) => {}
                 Err(ReadEnd::Gone) => return Poll::Ready(()),
                 Err(ReadEnd::Closed(code)) => {
-                    this.closing = Some(Closing::answer(&mut this.socket, code, 0));
+                    this.closing = Some(Closing::answer(&mut this.socket, code));
                 }
                 Err(ReadEnd::Fault(code)) => {
-                    this.closing = Some(Closing::begin(&mut this.socket, code, 0));
+                    this.closing = Some(Closing::begin(&mut this.socket, code));
                 }
             }
         }
         match &mut this.closing {
-            Some(closing) => closing.poll(&mut this.socket, context, this.limits, 0),
+            Some(closing) => closing.poll(&mut this.socket, context, this.limits),
             None => {
                 let waited = this.socket.backlog() >= BACKLOG_BYTES_MAX;
                 if this.socket.flush(context).is_err() {

@@ -4,13 +4,14 @@
 //! credential comes in one of four ways, and in one only.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use aws_lc_rs::digest;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use protocol::frame::{PLAIN, V1};
 use protocol::{ErrorCode, SessionId};
 
@@ -89,21 +90,21 @@ pub fn check_origin(origins: &Origins, request: &Parts) -> Result<(), Refusal> {
 
 impl Wanted {
     pub fn read(request: &Parts) -> Result<Self, Refusal> {
-        check_upgrade(&request.headers)?;
         let protocol = offered(&request.headers).find_map(|offered| match offered {
             V1 => Some(V1),
             PLAIN => Some(PLAIN),
             _ => None,
         });
         let (mut session, mut after, mut epoch) = (None, None, None);
+        let mut names = HashSet::new();
         for (name, value) in parameters(request) {
-            let place = match name.as_ref() {
-                "session_id" => &mut session,
-                "after" => &mut after,
-                "epoch" => &mut epoch,
-                _ => continue,
-            };
-            if place.replace(value).is_some() {
+            match name.as_ref() {
+                "session_id" => session = Some(value),
+                "after" => after = Some(value),
+                "epoch" => epoch = Some(value),
+                _ => {}
+            }
+            if !names.insert(name) {
                 return Err(ErrorCode::InvalidQuery.into());
             }
         }
@@ -126,7 +127,8 @@ impl Wanted {
 }
 
 /// Whether this asks for a WebSocket at all.
-fn check_upgrade(headers: &HeaderMap) -> Result<(), ErrorCode> {
+pub fn is_upgrade(request: &Parts) -> bool {
+    let headers = &request.headers;
     let names = |name, wanted: &str| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|text| text.split(',')).any(|one| one.trim().eq_ignore_ascii_case(wanted))
@@ -138,7 +140,7 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), ErrorCode> {
         .and_then(|key| STANDARD.decode(key.as_bytes()).ok())
         .is_some_and(|key| key.len() == 16);
     let is_upgrade = names(header::CONNECTION, "upgrade") && names(header::UPGRADE, "websocket");
-    if is_upgrade && is_version_13 && has_key { Ok(()) } else { Err(ErrorCode::UpgradeRequired) }
+    request.method == Method::GET && is_upgrade && is_version_13 && has_key
 }
 
 /// The answer that switches protocols.
@@ -256,8 +258,11 @@ mod tests {
         for missing in 0..UPGRADE.len() {
             let mut headers = UPGRADE.to_vec();
             headers.remove(missing);
-            let refusal = Wanted::read(&request("/ws?session_id=x", &headers)).err();
-            assert_eq!(refusal.map(|r| r.code), Some(ErrorCode::UpgradeRequired));
+            assert!(!is_upgrade(&request("/ws", &headers)));
         }
+        let mut head = request("/ws", UPGRADE);
+        assert!(is_upgrade(&head));
+        head.method = Method::HEAD;
+        assert!(!is_upgrade(&head));
     }
 }

@@ -91,35 +91,29 @@ async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Response {
 
 /// Who it is and what it may, in the order of the contract's answers.
 async fn admit(app: &App, request: &Parts) -> Result<Admitted, Refusal> {
+    let known = app.auth.revocations_known();
     let credential = handshake::credential(request)?;
     let caller = credential.check(&app.auth).await?;
     handshake::check_origin(&app.origins, request)?;
     let address = address_of(&request.extensions, &request.headers, &app.config.trusted_proxies);
     let address = Some(address);
-    check_counts(app, &caller, address)?;
+    let identity = identity_of(&caller, address);
+    app.chat.check_connections(&identity)?;
     let wanted = Wanted::read(request)?;
-    let inbox = Arc::new(Inbox::new(identity_of(&caller, address)));
-    let connected = app.chat.hub().connect(inbox);
+    if !handshake::is_upgrade(request) {
+        // What is wrong with what it asks for is told first.
+        if let Some(session) = wanted.session {
+            app.chat.member(actor_of(&caller), session).await?;
+        }
+        return Err(ErrorCode::UpgradeRequired.into());
+    }
+    let connected = app.chat.hub().connect(Arc::new(Inbox::new(identity)));
+    app.auth.confirm(&caller, known).await?;
     let follower = match wanted.session {
         None => None,
         Some(_) => Some(follow(app, &caller, &connected, &wanted).await?),
     };
     Ok(Admitted { caller, connected, wanted, follower })
-}
-
-/// The settings `connections_per_user_max` and `connections_per_address_max`.
-fn check_counts(app: &App, caller: &Caller, address: Option<IpAddr>) -> Result<(), Refusal> {
-    let (per_user, per_address) =
-        (app.config.connections_per_user_max, app.config.connections_per_address_max);
-    if per_user == 0 && per_address == 0 {
-        return Ok(());
-    }
-    let (of_user, of_address) = app.chat.hub().count(caller.user, address);
-    let is_full = |count: usize, max: usize| max != 0 && count >= max;
-    if is_full(of_user, per_user) || is_full(of_address, per_address) {
-        return Err(ErrorCode::RateLimited.into());
-    }
-    Ok(())
 }
 
 async fn follow(
@@ -128,7 +122,7 @@ async fn follow(
     connected: &Connected,
     wanted: &Wanted,
 ) -> Result<Result<(Follower, Bytes), CloseCode>, Refusal> {
-    let actor = Actor { user: caller.user, kind: caller.kind };
+    let actor = actor_of(caller);
     let session = wanted.session.ok_or(ErrorCode::MissingSessionId)?;
     let wire = if wanted.is_v1() { Wire::V1 } else { Wire::Plain };
     let inbox = connected.inbox().clone();
@@ -147,6 +141,10 @@ async fn follow(
     }
 }
 
+fn actor_of(caller: &Caller) -> Actor {
+    Actor { user: caller.user, kind: caller.kind }
+}
+
 /// Hands the socket over to its connection.
 fn start(app: Arc<App>, admitted: Admitted, upgraded: Upgraded) {
     let Ok(parts) = upgraded.downcast::<TokioIo<Watched>>() else {
@@ -158,21 +156,21 @@ fn start(app: Arc<App>, admitted: Admitted, upgraded: Upgraded) {
     let is_bound = follower.is_some();
     let speech = if wanted.is_v1() { Speech::V1 { is_bound } } else { Speech::Plain };
     if wanted.is_v1() {
-        connected.listen();
+        app.chat.listen(&mut connected);
     }
-    let limits = limits_of(&app);
-    let tracker = app.tracker.clone();
-    let hello = wanted.is_v1().then(|| hello(&caller, limits));
-    let actor = Actor { user: caller.user, kind: caller.kind };
-    let mut client = Client::new(app, actor, speech, connected, caller.token.expires);
+    let (tracker, is_stopping) = (app.tracker.clone(), app.stop.is_cancelled());
+    let hello = wanted.is_v1().then(|| hello(&caller, limits_of(&app)));
+    let mut client = Client::new(app, caller.kind, speech, connected, caller.token.expires);
     let mut unknown = None;
     match follower {
         Some(Ok((follower, frame))) => client.adopt(follower, frame),
         Some(Err(code)) => unknown = Some(code),
         None => {}
     }
-    let mut connection = Connection::new(socket, client, limits, hello);
-    if let Some(code) = unknown {
+    let mut connection = Connection::new(socket, client, hello);
+    // The stop tells those whom it finds in the hub; whoever came there later is told here.
+    let code = if is_stopping { Some(CloseCode::GoingAway) } else { unknown };
+    if let Some(code) = code {
         connection.close_at_once(code);
     }
     tracker.spawn(connection);

@@ -58,8 +58,7 @@ pub struct Socket {
     io: TcpStream,
     reader: Reader,
     /// What was read and could not be taken yet.
-    kept: Vec<u8>,
-    is_paused: bool,
+    kept: Box<[u8]>,
     out: VecDeque<Bytes>,
     out_bytes: usize,
 }
@@ -71,8 +70,7 @@ impl Socket {
         Self {
             io,
             reader: Reader::default(),
-            kept: read_before.to_vec(),
-            is_paused: !read_before.is_empty(),
+            kept: read_before.into(),
             out: VecDeque::new(),
             out_bytes: 0,
         }
@@ -88,11 +86,12 @@ impl Socket {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut filled = self.kept.len();
             scratch[..filled].copy_from_slice(&self.kept);
-            self.kept = Vec::new();
-            if std::mem::take(&mut self.is_paused) {
-                filled = self.parse(scratch, filled, limits, &mut take)?;
-                if self.is_paused {
-                    self.kept = scratch[..filled].to_vec();
+            self.kept = Box::default();
+            if filled > 0 {
+                let (left, flow) = self.parse(scratch, filled, limits, &mut take)?;
+                filled = left;
+                if flow == Flow::Pause {
+                    self.keep(&scratch[..filled]);
                     return Ok(Turn::Paused);
                 }
             }
@@ -108,8 +107,9 @@ impl Socket {
                     Poll::Ready(Ok(())) if count > 0 => {}
                     Poll::Ready(_) => return Err(ReadEnd::Gone),
                 }
-                filled = self.parse(scratch, filled + count, limits, &mut take)?;
-                if self.is_paused {
+                let (left, flow) = self.parse(scratch, filled + count, limits, &mut take)?;
+                filled = left;
+                if flow == Flow::Pause {
                     self.keep(&scratch[..filled]);
                     return Ok(Turn::Paused);
                 }
@@ -136,18 +136,19 @@ impl Socket {
         })
     }
 
-    /// Takes frames out of `scratch[..filled]` and moves what is left to its front.
+    /// Takes frames out of `scratch[..filled]` and moves what is left to its front; tells how
+    /// much that is, and whether it is wanted now.
     fn parse(
         &mut self,
         scratch: &mut [u8],
         filled: usize,
         limits: Limits,
         take: &mut impl FnMut(Incoming<'_>) -> Flow,
-    ) -> Result<usize, ReadEnd> {
-        let Self { reader, is_paused, out, out_bytes, .. } = self;
-        let mut closed = None;
+    ) -> Result<(usize, Flow), ReadEnd> {
+        let Self { reader, out, out_bytes, .. } = self;
+        let (mut closed, mut flow) = (None, Flow::Go);
         let used = reader.feed(&mut scratch[..filled], limits, |incoming| {
-            let flow = match incoming {
+            flow = match incoming {
                 Incoming::Close(code) => {
                     closed = Some(code);
                     Flow::Pause
@@ -163,7 +164,6 @@ impl Socket {
                 }
                 incoming => take(incoming),
             };
-            *is_paused = flow == Flow::Pause;
             flow
         });
         let used = used.map_err(ReadEnd::Fault)?;
@@ -171,12 +171,12 @@ impl Socket {
             return Err(ReadEnd::Closed(code));
         }
         scratch.copy_within(used..filled, 0);
-        Ok(filled - used)
+        Ok((filled - used, flow))
     }
 
     fn keep(&mut self, rest: &[u8]) {
         if !rest.is_empty() {
-            self.kept = rest.to_vec();
+            self.kept = rest.into();
         }
     }
 
@@ -184,6 +184,16 @@ impl Socket {
     pub fn put(&mut self, frame: Bytes) {
         self.out_bytes += frame.len();
         self.out.push_back(frame);
+    }
+
+    /// The same with several; where nothing waits, they become the queue as they are.
+    pub fn put_all(&mut self, frames: Vec<Bytes>) {
+        self.out_bytes += frames.iter().map(Bytes::len).sum::<usize>();
+        if self.out.is_empty() {
+            self.out = frames.into();
+        } else {
+            self.out.extend(frames);
+        }
     }
 
     /// Bytes that the peer has not taken yet.

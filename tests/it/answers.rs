@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Call, Socket, TestServer, TestUser, paths, text};
+use crate::support::{Call, Socket, TestServer, TestUser, frames, paths, text};
 
 const TOO_MUCH: usize = 524_289;
 
@@ -265,6 +265,47 @@ async fn the_handshake_gives_the_first_answer_that_fits() {
     assert_eq!(missing.error(404), "session_not_found");
     let stranger = dial(by(&eve.token, &format!("session_id={session}&after=9")), &[]).await;
     assert_eq!(stranger.error(403), "not_a_member", "the position concerns members");
+}
+
+/// Also where the call knows no parameter at all.
+#[tokio::test]
+async fn a_parameter_given_twice_is_refused_in_every_call_of_a_session() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let session = ann.create_session().await;
+    for mut row in rows() {
+        row.below.push(if row.below.contains('?') { '&' } else { '?' });
+        row.below.push_str("x=1&x=1");
+        let answer = row.call(&ann, &session).send().await;
+        assert_eq!(answer.error(400), "invalid_query", "{} {}", row.method, row.below);
+    }
+}
+
+/// Whoever asks for no upgrade hears first what is wrong with the rest.
+#[tokio::test]
+async fn a_call_that_is_no_handshake_is_told_so_last() {
+    let server = TestServer::start().await;
+    let (ann, eve) = (server.user("ann").await, server.user("eve").await);
+    let session = ann.create_session().await;
+    let nowhere = protocol::SessionId::new();
+    let get = async |user: &TestUser, query: &str| user.get(&format!("/ws?{query}")).await;
+    let unknown = ann.by("x");
+    assert_eq!(get(&unknown, "session_id=x").await.error(401), "unauthorized");
+    assert_eq!(get(&eve, "").await.error(400), "missing_session_id");
+    assert_eq!(get(&eve, "session_id=x").await.error(400), "invalid_id");
+    let of = |id: &str, more: &str| format!("session_id={id}{more}");
+    let twice = [of(&session, "&after=1&after=1"), of(&session, "&other=1&other=1")];
+    for query in &twice {
+        assert_eq!(get(&ann, query).await.error(400), "invalid_query");
+    }
+    let missing = get(&eve, &of(&nowhere.to_string(), "")).await;
+    assert_eq!(missing.error(404), "session_not_found");
+    assert_eq!(get(&eve, &of(&session, "")).await.error(403), "not_a_member");
+    assert_eq!(get(&ann, &of(&session, "")).await.error(426), "upgrade_required");
+    // A handshake is a GET (RFC 6455, 4.1).
+    let mut raw = server.raw().await;
+    raw.send(frames::head(&ann, &session, None).replacen("GET", "HEAD", 1)).await;
+    assert!(raw.rest().await.starts_with("HTTP/1.1 426 "));
 }
 
 #[tokio::test]

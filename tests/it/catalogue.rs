@@ -107,7 +107,7 @@ async fn sockets(met: &mut Met, ann: &TestUser, session: &str) {
     let bearer = format!("token={}", ann.token);
     met.note(ann.refused(&bearer, None).await, MissingSessionId);
     let query = format!("{bearer}&session_id={session}");
-    met.note(ann.call("GET", "/ws").send().await, UpgradeRequired);
+    met.note(ann.call("GET", &format!("/ws?session_id={session}")).send().await, UpgradeRequired);
     let evil = [("origin", "https://evil.example")];
     let refused = crate::support::Socket::dial(ann.authority(), &query, &evil).await;
     met.note(*refused.err().expect("refused"), OriginNotAllowed);

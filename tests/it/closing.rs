@@ -69,6 +69,12 @@ async fn an_unknown_position_closes_what_was_opened_with_it() {
     assert_eq!(text(&socket.until("error").await["code"]), "position_unknown");
     socket.send(&json!({"type": "follow", "session_id": session, "after": 1})).await;
     socket.until("caught_up").await;
+    // One that is about the session ends with it, also where it follows anew.
+    let mut bound = ann.v1_on(&format!("&session_id={session}")).await;
+    bound.until("caught_up").await;
+    bound.send(&json!({"type": "follow", "session_id": session, "after": 2, "ref": "r"})).await;
+    assert_eq!(text(&bound.until("error").await["ref"]), "r");
+    assert_eq!(bound.closed().await, 4409);
 }
 
 #[tokio::test]
@@ -146,12 +152,24 @@ async fn connections_can_be_limited_by_user_and_by_address() {
         let refused = ann.refused(&query, None).await;
         assert!(refused.header("retry-after").is_some());
         assert_eq!(refused.error(429), "rate_limited");
+        let events = paths::events(&session, "after=0");
+        let refused = ann.call("GET", &events).stream().await.err().expect("no stream");
+        assert_eq!(refused.error(429), "rate_limited");
+        // A page is no connection.
+        ann.get(&events).await.expect(200);
         let bobs = format!("session_id={session}&token={}", bob.token);
         let other = Socket::open(server.authority(), &bobs, None).await;
         assert_eq!(other.is_ok(), others_may);
         drop(other);
         assert_eq!(one.close().await, 1000);
         // The server may hear of the end a little later than the client.
+        let stream = loop {
+            if let Ok(stream) = ann.call("GET", &events).stream().await {
+                break stream;
+            }
+        };
+        assert_eq!(ann.refused(&query, None).await.error(429), "rate_limited");
+        drop(stream);
         while Socket::open(server.authority(), &query, None).await.is_err() {}
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::slow::slow_socket;
-use crate::support::token::now_s;
+use crate::support::token::{now_s, sign};
 use crate::support::{Socket, TestServer, TestUser, number, paths, text};
 
 /// Whether it took that many seconds, from the first to the second.
@@ -53,6 +53,17 @@ async fn v1_is_warned_a_minute_before(server: &TestServer) {
     let warning = socket.next().await;
     assert_eq!(text(&warning["type"]), "token_expiring");
     assert!((55_000..=60_000).contains(&number(&warning["in_ms"])), "{warning}");
+}
+
+async fn v1_is_warned_of_each_token(server: &TestServer) {
+    let ann = server.user_until("ann", now_s() + 20).await;
+    let mut socket = ann.v1().await;
+    assert!(number(&socket.next().await["in_ms"]) <= 20_000);
+    let later = sign(&json!({"sub": ann.id, "iat": now_s(), "exp": now_s() + 40}));
+    socket.send(&json!({"type": "auth", "token": later})).await;
+    let warning = socket.next().await;
+    assert_eq!(text(&warning["type"]), "token_expiring");
+    assert!((20_001..=40_000).contains(&number(&warning["in_ms"])), "{warning}");
 }
 
 async fn typing_ends_by_itself(server: &TestServer) {
@@ -154,6 +165,7 @@ async fn what_is_due_comes_when_it_is_due() {
         plain_ends_with_its_token(&server),
         v1_ends_25_s_after_its_token_unless_it_is_renewed(&server),
         v1_is_warned_a_minute_before(&server),
+        v1_is_warned_of_each_token(&server),
         typing_ends_by_itself(&server),
         who_goes_is_told_as_gone_after_10_s(&server),
         a_silent_connection_is_cut(&server),

@@ -1,8 +1,6 @@
-//! Editing and deleting messages: who may, what all see, and that what was deleted is gone.
+//! Editing and deleting messages: who may, and what all see.
 
-use std::path::Path;
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{TestServer, each, fields, number, paths, text};
 
@@ -102,94 +100,4 @@ async fn a_tombstone_keeps_its_number() {
         assert_eq!(event["data"], json!({"id": said["id"]}));
     }
     assert_eq!(ann.history(&session).await, [kept]);
-}
-
-/// Files below a folder that hold these bytes.
-fn files_with(folder: &Path, needle: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(files_with(&path, needle));
-        } else {
-            let bytes = std::fs::read(&path).expect("a file");
-            if bytes.windows(needle.len()).any(|window| window == needle.as_bytes()) {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    found
-}
-
-#[tokio::test]
-async fn what_was_deleted_is_gone_from_files_pages_and_replays() {
-    let server = TestServer::start().await;
-    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
-    let session = ann.create_session_with(&[&bob]).await;
-    let (secret, edited) = ("the-secret-of-the-pyramids", "the-secret-of-the-sphinx");
-    // Long enough for pages of its own in the database, and among others.
-    let content = format!("{secret} {}", "x".repeat(9_000));
-    bob.say(&session, "before").await;
-    let body = json!({"content": content, "file_url": format!("https://a.example/{secret}")});
-    let said = bob.post(&paths::messages(&session), body).await.expect(201);
-    let mut live = ann.following(&session).await;
-    let mut plain = ann.plain(&session, "&after=0").await;
-    assert_eq!(plain.contents_before(&content).await, ["before"]);
-    bob.edit(&session, &said, &format!("{edited} {}", "y".repeat(9_000))).await;
-    for _ in 0..20 {
-        bob.say(&session, "after").await;
-    }
-    assert!(!files_with(&server.data_dir(), edited).is_empty(), "the search finds it before");
-    bob.unsay(&session, &said).await;
-    for needle in [secret, edited] {
-        assert_eq!(files_with(&server.data_dir(), needle), [""; 0], "on disk");
-    }
-    let path = paths::messages(&session);
-    let mut told = vec![
-        ann.get(&path).await.text,
-        ann.get(&format!("{path}?after=0")).await.text,
-        ann.get(&paths::events(&session, "after=0")).await.text,
-        ann.get(paths::SESSIONS).await.text,
-    ];
-    ann.say(&session, "the end").await;
-    let is_end =
-        |frame: &Value| frame["data"]["content"] == "the end" || frame["content"] == "the end";
-    let mut replayed = ann.v1_on(&format!("&session_id={session}&after=0")).await;
-    let mut replayed_plain = ann.plain(&session, "&after=0").await;
-    for socket in [&mut replayed, &mut replayed_plain] {
-        told.extend(socket.up_to(is_end).await.iter().map(Value::to_string));
-    }
-    let mut stream =
-        ann.call("GET", &paths::events(&session, "after=0")).stream().await.expect("open");
-    while let Some(event) = stream.next().await {
-        told.push(event.to_string());
-        if is_end(&event) {
-            break;
-        }
-    }
-    for text in told {
-        assert!(!text.contains(secret) && !text.contains(edited), "{text:.200}");
-    }
-    let deleted = live.until("message.deleted").await;
-    assert_eq!(deleted["data"], json!({"id": said["id"]}));
-}
-
-#[tokio::test]
-async fn a_deleted_session_leaves_no_contents_behind() {
-    let mut server = TestServer::start().await;
-    let ann = server.user("ann").await;
-    let session = ann.create_session().await;
-    let secret = "buried-with-the-pharaoh";
-    for _ in 0..50 {
-        ann.say(&session, &format!("{secret} {}", "x".repeat(3_000))).await;
-    }
-    ann.delete(&paths::session(&session)).await.expect(200);
-    // The purge goes on behind the answer, also across a restart: ask until it is through.
-    let began = std::time::Instant::now();
-    while !files_with(&server.data_dir(), secret).is_empty() {
-        assert!(began.elapsed().as_secs() < 20, "it is purged in the end");
-        server.restart().await;
-        let ann = server.again(&ann);
-        ann.create_session().await;
-    }
 }

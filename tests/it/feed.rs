@@ -43,6 +43,44 @@ async fn a_page_has_the_events_above_a_number() {
     assert_eq!(beyond.error(409), "position_unknown");
 }
 
+/// Whoever waits for a page has no more rights than whoever asks for one.
+#[tokio::test]
+async fn a_page_is_waited_for_no_longer_than_the_token_counts() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let bob = server.user_until("bob", now_s() + 2).await;
+    let eve = server.user("eve").await;
+    let session = ann.create_session_with(&[&bob, &eve]).await;
+    let path = paths::events(&session, "after=2&wait=30");
+    let began = Instant::now();
+    let (ended, revoked, ()) = tokio::join!(bob.get(&path), eve.get(&path), async {
+        eve.get(&paths::session(&session)).await.expect(200);
+        server.auth().disable(eve.id.parse().expect("an id")).await.expect("disabled");
+    });
+    assert_eq!(revoked.error(401), "unauthorized");
+    assert_eq!(ended.expect(200)["events"], json!([]), "with what there was");
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_page_that_is_waited_for_tells_that_the_session_was_deleted() {
+    let server = TestServer::start().await;
+    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+    let session = ann.create_session_with(&[&bob]).await;
+    let path = paths::events(&session, "after=1&wait=30");
+    let (page, ()) = tokio::join!(bob.get(&path), async {
+        bob.get(&paths::session(&session)).await.expect(200);
+        ann.delete(&paths::session(&session)).await.expect(200);
+    });
+    let page = page.expect(200);
+    let events = page["events"].as_array().expect("a list");
+    assert_eq!(
+        (each(events, "type"), each(events, "seq")),
+        (vec![json!("session.deleted")], vec![json!(2)])
+    );
+    assert_eq!(page["head"], 2);
+}
+
 #[tokio::test]
 async fn a_page_is_waited_for_until_something_comes() {
     let server = TestServer::start().await;

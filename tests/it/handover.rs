@@ -18,10 +18,10 @@ async fn write(user: TestUser, session: &str, seed: u64, count: usize) {
     let mut socket = user.plain(session, "").await;
     for n in 0..count {
         socket.send(&json!({"content": format!("{seed}/{n}")})).await;
-        if dice.roll(8) == 0 {
-            let long = "x".repeat(dice.roll(20_000) as usize + 1);
+        if dice.below(8) == 0 {
+            let long = "x".repeat(dice.below(20_000) as usize + 1);
             let said = user.say(session, &long).await;
-            match dice.roll(3) {
+            match dice.below(3) {
                 0 => drop(user.edit(session, &said, "edited").await),
                 1 => user.unsay(session, &said).await,
                 _ => {}
@@ -55,7 +55,7 @@ async fn read_v1(user: TestUser, session: &str, after: u64, mut dice: Dice) -> G
     loop {
         let have = got.last().map_or(after, |(seq, _)| *seq);
         let mut socket = user.v1_on(&format!("&session_id={session}&after={have}")).await;
-        let mut patience = dice.roll(120);
+        let mut patience = dice.below(120);
         while patience > 0 {
             let frame = socket.next().await;
             if frame.get("data").is_some() {
@@ -76,7 +76,7 @@ async fn read_stream(user: TestUser, session: &str, after: u64, mut dice: Dice) 
         let have = got.last().map_or(after, |(seq, _)| *seq).to_string();
         let call = user.call("GET", &paths::events(session, "")).header("last-event-id", &have);
         let mut stream = call.stream().await.expect("it opens");
-        for _ in 0..dice.roll(120) {
+        for _ in 0..dice.below(120) {
             let event = stream.next().await.expect("it goes on");
             got.push(place(&event));
             if is_end(&event) {
@@ -91,7 +91,7 @@ async fn read_pages(user: TestUser, session: &str, after: u64, mut dice: Dice) -
     let mut got: Got = Vec::new();
     loop {
         let have = got.last().map_or(after, |(seq, _)| *seq);
-        let query = format!("after={have}&wait=10&limit={}", dice.roll(50) + 1);
+        let query = format!("after={have}&wait=10&limit={}", dice.below(50) + 1);
         let page = user.get(&paths::events(session, &query)).await.expect(200);
         for event in page["events"].as_array().expect("a list") {
             got.push(place(event));
@@ -108,7 +108,7 @@ async fn read_plain(user: TestUser, session: &str, after: u64, mut dice: Dice) -
     loop {
         let have = got.last().map_or(after, |(seq, _)| *seq);
         let mut socket = user.plain(session, &format!("&after={have}")).await;
-        for _ in 0..dice.roll(120) {
+        for _ in 0..dice.below(120) {
             let message = socket.next().await;
             got.push(place(&message));
             if is_end(&message) {
@@ -165,8 +165,8 @@ fn readers<'a>(
 ) -> Vec<Reading<'a>> {
     let mut readers: Vec<Reading<'a>> = Vec::new();
     for kind in ["v1", "stream", "pages", "plain"].into_iter().cycle().take(12) {
-        let begin = dice.roll(expected);
-        let (after, dice) = (dice.roll(begin + 1), Dice::new(dice.roll(u64::MAX)));
+        let begin = dice.below(expected);
+        let (after, dice) = (dice.below(begin + 1), Dice::new(dice.below(u64::MAX)));
         let user = user.clone();
         readers.push(
             async move {
@@ -225,6 +225,82 @@ async fn the_same_on_one_thread() {
     for seed in 100..103 {
         hand_over(seed).await;
     }
+}
+
+/// Clients that come back at once.
+const RETURNS: u64 = 300;
+/// Messages that they missed, together more than a ring holds, so that pages serve the oldest.
+const MISSED: u64 = 480;
+const MISSED_BYTES: usize = 1_500;
+/// And messages that are sent while they come back.
+const MEANWHILE: usize = 100;
+
+/// From one number to the end, without a break.
+async fn come_back(user: &TestUser, session: &str, after: u64, kind: &str) -> Got {
+    let mut got: Got = Vec::new();
+    let more = format!("&after={after}");
+    if kind == "stream" {
+        let path = paths::events(session, &more[1..]);
+        let mut stream = user.call("GET", &path).stream().await.expect("it opens");
+        while got.last().is_none_or(|(seq, _)| *seq < MISSED + MEANWHILE as u64 + 2) {
+            got.push(place(&stream.next().await.expect("it goes on")));
+        }
+        return got;
+    }
+    let mut socket = match kind {
+        "v1" => user.v1_on(&format!("&session_id={session}{more}")).await,
+        _ => user.plain(session, &more).await,
+    };
+    loop {
+        let frame = socket.next().await;
+        if kind == "plain" || frame.get("data").is_some() {
+            got.push(place(&frame));
+            if is_end(&frame) {
+                return got;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_returns_is_served_while_the_session_goes_on() {
+    let server = TestServer::start().await;
+    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+    let session = ann.create_session_with(&[&bob]).await;
+    let mut live = ann.plain(&session, "").await;
+    let long = "x".repeat(MISSED_BYTES);
+    let mut writer = bob.plain(&session, "").await;
+    for _ in 0..MISSED {
+        writer.send(&json!({"content": long})).await;
+    }
+    // The first event is the participant's, so that is how far the log has come.
+    wait_for(&ann, &session, MISSED + 1).await;
+    let returns = (0..RETURNS).map(|n| {
+        let (ann, session) = (&ann, session.as_str());
+        let kind = ["v1", "plain", "v1", "stream", "v1"][n as usize % 5];
+        let after = n * MISSED / RETURNS + n % 3;
+        async move { (kind, after, come_back(ann, session, after, kind).await) }
+    });
+    let goes_on = async {
+        for n in 0..MEANWHILE {
+            bob.say(&session, &n.to_string()).await;
+        }
+        ann.say(&session, END).await;
+    };
+    let (got, ()) = tokio::join!(join_all(returns), goes_on);
+    let log = log(&bob, &session).await;
+    assert_eq!(log.len() as u64, MISSED + MEANWHILE as u64 + 2);
+    for (kind, after, got) in got {
+        let why = format!("{kind} after {after}");
+        // The one event that is no message stands before all of them.
+        let after = if kind == "plain" { after.max(1) } else { after };
+        has_everything(&got, after, &log, &why);
+    }
+    // Who was there all the while has everything, too.
+    let seen = live.contents_before(END).await;
+    let meanwhile = (0..MEANWHILE).map(|n| n.to_string());
+    assert_eq!(seen[..MISSED as usize], vec![long; MISSED as usize]);
+    assert_eq!(seen[MISSED as usize..], meanwhile.collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,6 +44,33 @@ async fn a_head_that_is_a_bomb_is_refused_or_cut() {
     }
 }
 
+/// The HTTP library refuses these before there is a request.
+#[tokio::test]
+async fn what_never_becomes_a_request_is_refused_in_the_form_of_all_errors() {
+    let server = TestServer::start().await;
+    let lines: String = (0..120).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    for broken in [
+        "GET / HTTP/1.1\r\nHo st: a\r\n\r\n".to_owned(),
+        "hello\r\n\r\n".to_owned(),
+        format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"),
+        format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(65_535)),
+    ] {
+        let mut raw = server.raw().await;
+        raw.send(&broken).await;
+        let answer = raw.answer().await.unwrap_or_else(|| panic!("no answer to {broken:.40}"));
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("content-type", "application/json"),
+            ("connection", "close"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{broken:.40}");
+        }
+        assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()));
+        assert_eq!(answer.error(400), "invalid_query");
+        assert_eq!(raw.rest().await, "");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_http_is_refused_or_cut() {
     let server = TestServer::start().await;

@@ -201,7 +201,7 @@ async fn what_is_wrong_is_told_before_the_upgrade() {
 
 #[tokio::test]
 async fn opening_a_socket_writes_nothing_to_the_store() {
-    let server = TestServer::start().await;
+    let server = TestServer::embedded().await;
     let ann = server.user("ann").await;
     let session = ann.create_session().await;
     let files = || {

@@ -111,6 +111,10 @@ async fn typing_is_told_when_it_changes_and_never_to_ones_own_devices() {
     types(&mut one, &session, false).await;
     assert_eq!(watch.next().await, typing(&session, &bob, false), "told once each");
     types(&mut one, &session, false).await;
+    types(&mut one, &session, true).await;
+    assert_eq!(watch.next().await, typing(&session, &bob, true), "soon again");
+    types(&mut one, &session, false).await;
+    assert_eq!(watch.next().await, typing(&session, &bob, false));
     assert_eq!(one.until_now().await, [json!(null); 0]);
     assert_eq!(two.until_now().await, [json!(null); 0]);
     assert_eq!(watch.until_now().await, [json!(null); 0]);
@@ -138,8 +142,8 @@ async fn a_flood_of_typing_costs_the_others_little() {
     let session = ann.create_session_with(&[&bob]).await;
     let mut watch = ann.following(&session).await;
     let mut socket = bob.following(&session).await;
-    for _ in 0..2_000 {
-        types(&mut socket, &session, true).await;
+    for n in 0..2_000 {
+        types(&mut socket, &session, n % 2 == 0).await;
     }
     assert_eq!(socket.until_now().await, [json!(null); 0]);
     let told = watch.until_now().await;

@@ -41,7 +41,7 @@ async fn a_flood_ends_at_the_removal_for_who_sends_and_who_listens() {
             flood(bob.plain(&session, "").await, format!("{round}-a")),
             flood(bob.plain(&session, "").await, format!("{round}-b")),
         ]);
-        let wait = head + dice.roll(60);
+        let wait = head + dice.below(60);
         let remove = async {
             let query = format!("after={wait}&wait=10&limit=1");
             // Beyond the head there is nothing to wait for: ask until it is there.

@@ -78,3 +78,44 @@ async fn who_sends_without_reading_is_not_read_and_then_all_is_answered() {
         assert!(text(&message["content"]).starts_with(&format!("{n} ")));
     }
 }
+
+/// Contents that fill a page of the store by few messages.
+const PAGE_MESSAGES: usize = 4;
+/// Pages of so many sessions are more than the kernel holds.
+const SESSIONS: usize = 60;
+
+#[tokio::test]
+async fn who_stalls_while_pages_are_read_for_it_holds_up_nobody_who_wants_the_same() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let long = "x".repeat(65_000);
+    let mut sessions = Vec::new();
+    for _ in 0..SESSIONS {
+        let session = ann.create_session().await;
+        for _ in 0..PAGE_MESSAGES {
+            ann.say(&session, &long).await;
+        }
+        sessions.push(session);
+    }
+    let quiet = ann.create_session().await;
+    let follow = |session| json!({"type": "follow", "session_id": session, "after": 0});
+    let follows: Vec<_> = sessions.iter().map(|session| follow(session).to_string()).collect();
+    let mut slow = slow_socket(&ann, &quiet, Some("assistdeck.v1")).await;
+    slow.texts(&follows).await;
+    // It is given as much as the kernel holds meanwhile, and stands still then.
+    for _ in 0..20 {
+        ann.create_session().await;
+    }
+    let mut healthy = ann.v1().await;
+    for frame in &follows {
+        healthy.send_text(frame).await;
+    }
+    for _ in 0..SESSIONS {
+        healthy.until("caught_up").await;
+    }
+    // It is still there, so nobody has waited for its end.
+    let mut told = 0;
+    while told < SESSIONS * PAGE_MESSAGES {
+        told += usize::from(slow.json().await["type"] == "message.created");
+    }
+}

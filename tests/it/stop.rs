@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::frames::{CLOSE, LAST, TEXT};
-use crate::support::{Raw, RawSocket, TestServer, each, number, paths, text};
+use crate::support::frames::{self, CLOSE, LAST, TEXT};
+use crate::support::{Raw, RawSocket, TestServer, number, paths, text};
 
 #[tokio::test]
 async fn sockets_are_told_to_come_back_and_streams_end() {
@@ -16,7 +16,8 @@ async fn sockets_are_told_to_come_back_and_streams_end() {
     let (plain, v1) = (ann.plain(&session, "").await, ann.v1().await);
     let bound = bob.v1_on(&format!("&session_id={session}&after=0")).await;
     let path = paths::events(&session, "after=0");
-    let stream = bob.call("GET", &path).stream().await.expect("it opens");
+    let mut stream = bob.call("GET", &path).stream().await.expect("it opens");
+    assert_eq!(stream.next().await.expect("an event")["type"], "participant.added");
     let waiting = paths::events(&session, "after=1&wait=30");
     let idle = server.raw().await;
     let began = Instant::now();
@@ -32,11 +33,38 @@ async fn sockets_are_told_to_come_back_and_streams_end() {
     );
     assert!(codes.iter().all(|code| matches!(code, 1001 | 1012)), "{codes:?}");
     assert_eq!(page.expect(200)["events"], json!([]), "with what there is");
-    assert_eq!(each(&told, "type"), ["participant.added"]);
+    assert_eq!(told, [json!(null); 0], "nothing comes behind");
     assert!(began.elapsed() < Duration::from_secs(4), "it waits for nobody who went");
     assert_eq!(idle.rest().await, "");
     let refused = tokio::net::TcpStream::connect(ann.authority()).await;
     assert!(refused.is_err(), "nobody listens any more");
+}
+
+/// A handshake that is under way while all others are told: whoever is let in is told as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_comes_at_the_moment_of_the_stop_is_told_too() {
+    let mut let_in = 0;
+    for _ in 0..12 {
+        let mut server = TestServer::start().await;
+        let ann = server.user("ann").await;
+        let session = ann.create_session().await;
+        let raws = join_all((0..40).map(|_| server.raw())).await;
+        let coming = raws.into_iter().map(async |mut raw| {
+            raw.send(frames::head(&ann, &session, None)).await;
+            match raw.answer().await {
+                Some(answer) if answer.status == 101 => Some(RawSocket(raw).closed().await),
+                _ => None,
+            }
+        });
+        let (codes, ()) = tokio::join!(join_all(coming), async {
+            tokio::task::yield_now().await;
+            server.stop().await;
+        });
+        let codes: Vec<u16> = codes.into_iter().flatten().collect();
+        let_in += codes.len();
+        assert!(codes.iter().all(|code| *code == 1001), "{codes:?}");
+    }
+    assert!(let_in > 0, "nobody came in time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

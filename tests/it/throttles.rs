@@ -44,6 +44,27 @@ async fn ten_failed_logins_stop_the_account_at_that_address_alone() {
 }
 
 #[tokio::test]
+async fn who_may_not_try_a_password_any_more_hears_so_before_the_body_is_looked_at() {
+    let server = TestServer::start().await;
+    let ann = server.register("ann", PASSWORD).await;
+    let path = "/api/users/password";
+    let wrong = json!({"password": "wrong horse", "new_password": "another long one"});
+    for _ in 0..10 {
+        assert_eq!(ann.put(path, wrong.clone()).await.error(401), "invalid_credentials");
+    }
+    let large = "x".repeat(524_289);
+    for (kind, body) in [
+        ("application/json", wrong.to_string()),
+        ("application/json", large),
+        ("application/json", "{".to_owned()),
+        ("text/plain", "{}".to_owned()),
+    ] {
+        is_limited(ann.call("PUT", path).body(kind, body).send().await);
+    }
+    assert_eq!(server.call("PUT", path).send().await.error(401), "unauthorized");
+}
+
+#[tokio::test]
 async fn logins_that_succeed_do_not_count() {
     let server = TestServer::start().await;
     let ann = server.register("ann", PASSWORD).await;

@@ -118,7 +118,7 @@ async fn what_no_rule_speaks_of_is_still_no_fault_of_the_server() {
 #[tokio::test]
 async fn critical_extensions_are_refused_whatever_they_name() {
     let server = TestServer::start().await;
-    for crit in [json!(["exp"]), json!(["b64"]), json!([])] {
+    for crit in [json!(["exp"]), json!(["b64"]), json!([]), json!(null)] {
         let header = json!({"alg": "HS256", "crit": crit, "b64": true, "exp": now_s() + 60});
         is_unauthorized(profile(&server, &forge(&header, &claims(), SECRET)).await, "crit");
     }

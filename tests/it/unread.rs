@@ -60,7 +60,12 @@ async fn a_mark_is_a_number_up_to_the_head() {
     let session = ann.create_session().await;
     ann.say(&session, "one").await;
     let path = paths::read(&session);
-    assert_eq!(read(&ann, &session, 1).await, json!({"seq": 1}));
+    let mut socket = ann.following(&session).await;
+    for _ in 0..3 {
+        assert_eq!(read(&ann, &session, 1).await, json!({"seq": 1}));
+    }
+    assert_eq!(read(&ann, &session, 0).await, json!({"seq": 1}));
+    assert_eq!(socket.until_now().await.len(), 0, "sending has moved it there");
     for beyond in [json!(2), json!(i64::MAX)] {
         let answer = ann.post(&path, json!({"seq": beyond})).await;
         assert_eq!(answer.error(409), "position_unknown");

@@ -19,20 +19,16 @@ const DELAY_US_MAX: u64 = 8_000;
 async fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
     let mut world = World::new("kill");
     for _ in 0..KILLS {
-        let server = world.start().await;
+        let server = world.resume().await;
         let url = server.url().to_owned();
-        world.audit(&url, Order::Prefix).await;
-        world.settle(&url).await;
         let crew = world.crew(&url);
         world.ledger.until_acked(world.dice.below(ACKED_MAX)).await;
         sleep(Duration::from_micros(world.dice.below(DELAY_US_MAX))).await;
         server.kill9();
         world.lose(crew).await;
     }
-    let server = world.start().await;
+    let server = world.resume().await;
     let url = server.url().to_owned();
-    world.audit(&url, Order::Prefix).await;
-    world.settle(&url).await;
     world.audit(&url, Order::Prefix).await;
     world.replay(&url).await;
     eprintln!("kill: {} sends acknowledged over {KILLS} kills", world.ledger.acked_count());

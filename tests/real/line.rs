@@ -81,13 +81,28 @@ impl Line {
 
     /// Sends a message.
     pub async fn say(&mut self, client_id: &str, content: &str) -> Result<(), Gone> {
+        let frame = self.frame(client_id, content);
+        let sent = timeout(PATIENCE, self.socket.send(frame)).await;
+        sent.expect("the server reads").map_err(|_| Gone)
+    }
+
+    /// Sends messages in one piece, each its own `client_id`.
+    pub async fn say_at_once(&mut self, contents: &[String]) -> Result<(), Gone> {
+        for content in contents {
+            let frame = self.frame(content, content);
+            self.socket.feed(frame).await.map_err(|_| Gone)?;
+        }
+        let sent = timeout(PATIENCE, self.socket.flush()).await;
+        sent.expect("the server reads").map_err(|_| Gone)
+    }
+
+    fn frame(&self, client_id: &str, content: &str) -> Message {
         let mut frame = json!({"client_id": client_id, "content": content});
         if self.speech == Speech::V1 {
             frame["type"] = "message.send".into();
             frame["session_id"] = self.session.clone().into();
         }
-        let sent = timeout(PATIENCE, self.socket.send(Message::text(frame.to_string()))).await;
-        sent.expect("the server reads").map_err(|_| Gone)
+        Message::text(frame.to_string())
     }
 
     /// What comes next. Panics when nothing comes for very long.

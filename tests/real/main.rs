@@ -7,26 +7,40 @@
 //!
 //! Some tests need root and Linux (mounts) or `strace`. Where these are missing the test fails; who
 //! can't have them names it in ASSISTDECK_SKIP: `full_disk`, `power_cut`, `io_errors`,
-//! `flush_order`, separated by commas. Nothing else skips.
+//! `flush_order`, `counts`, `cut`, separated by commas. Nothing else skips.
 
+mod clock;
+mod counts;
 mod crew;
+mod cut;
+#[path = "../support/dice.rs"]
 mod dice;
 mod disk;
+mod failover;
 mod flush_order;
 mod folder;
 mod freeze;
 mod full_disk;
+mod idle;
 mod io_errors;
 mod joining;
 mod kill;
 mod ledger;
 mod line;
+#[path = "../support/nats.rs"]
+mod nats;
+mod network;
+mod nodes;
 mod person;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod power_cut;
 #[path = "../support/process.rs"]
 mod process;
+mod refused_start;
 mod removal;
 mod rest;
+mod slow_database;
 mod stalled;
 mod stop;
 mod strace;

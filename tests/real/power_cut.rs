@@ -29,10 +29,8 @@ async fn nothing_acknowledged_is_lost_when_the_power_goes() {
     block_in_place(|| make_image(&image, DISK_BYTES));
     for _ in 0..CUTS {
         let disk = block_in_place(|| Disk::in_file(&data, &image));
-        let server = world.start().await;
+        let server = world.resume().await;
         let url = server.url().to_owned();
-        world.audit(&url, Order::Prefix).await;
-        world.settle(&url).await;
         let switch = block_in_place(|| disk.power_switch());
         let crew = world.crew(&url);
         world.ledger.until_acked(1 + world.dice.below(ACKED_MAX)).await;
@@ -48,10 +46,8 @@ async fn nothing_acknowledged_is_lost_when_the_power_goes() {
         block_in_place(|| disk.unmount());
     }
     let disk = block_in_place(|| Disk::in_file(&data, &image));
-    let server = world.start().await;
+    let server = world.resume().await;
     let url = server.url().to_owned();
-    world.audit(&url, Order::Prefix).await;
-    world.settle(&url).await;
     world.audit(&url, Order::Prefix).await;
     eprintln!("power_cut: {} sends acknowledged over {CUTS} cuts", world.ledger.acked_count());
     assert!(block_in_place(|| server.stop()).success());

@@ -193,7 +193,7 @@ fn check(message: &Value, seq: u64) {
 }
 
 /// What the process holds in memory.
-fn rss_bytes(pid: u32) -> u64 {
+pub fn rss_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its RSS");
     let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());

@@ -29,10 +29,8 @@ const GOING: [u16; 2] = [1001, 1012];
 async fn a_server_that_is_stopped_under_load_keeps_what_it_answered() {
     let mut world = World::new("stop");
     for _ in 0..STOPS {
-        let server = world.start().await;
+        let server = world.resume().await;
         let url = server.url().to_owned();
-        world.audit(&url, Order::Prefix).await;
-        world.settle(&url).await;
         let crew = world.crew(&url);
         world.ledger.until_acked(1 + world.dice.below(ACKED_MAX)).await;
         let asked = Instant::now();
@@ -43,10 +41,8 @@ async fn a_server_that_is_stopped_under_load_keeps_what_it_answered() {
         }
         world.check_database();
     }
-    let server = world.start().await;
+    let server = world.resume().await;
     let url = server.url().to_owned();
-    world.audit(&url, Order::Prefix).await;
-    world.settle(&url).await;
     world.audit(&url, Order::Prefix).await;
     world.replay(&url).await;
 }

@@ -66,7 +66,16 @@ impl World {
         server
     }
 
-    async fn found(&mut self, url: &str) {
+    /// Starts the server again after whatever happened to it: all that is known is there, and
+    /// what nobody knew the outcome of is sent again.
+    pub async fn resume(&mut self) -> ServerProcess {
+        let server = self.start().await;
+        self.audit(server.url(), Order::Prefix).await;
+        self.settle(server.url()).await;
+        server
+    }
+
+    pub async fn found(&mut self, url: &str) {
         let owner = &self.people[0];
         for person in &self.people {
             let profile = Rest::new(url, person).call("GET", "/api/users/profile").await;
@@ -101,9 +110,22 @@ impl World {
         Crew::board(url, std::mem::take(&mut self.seats), &self.ledger, &mut self.dice)
     }
 
+    /// The same, every other one at another server of the same store.
+    pub fn crews(&mut self, urls: [&str; 2]) -> [Crew; 2] {
+        let mut halves = [Vec::new(), Vec::new()];
+        for (number, seat) in std::mem::take(&mut self.seats).into_iter().enumerate() {
+            halves[number % 2].push(seat);
+        }
+        let mut urls = urls.into_iter();
+        halves.map(|seats| {
+            let url = urls.next().expect("one for each half");
+            Crew::board(url, seats, &self.ledger, &mut self.dice)
+        })
+    }
+
     /// The server ended under them. How each socket was closed, if it was.
     pub async fn lose(&mut self, crew: Crew) -> Vec<Option<u16>> {
-        self.seats = crew.lost().await;
+        self.seats.extend(crew.lost().await);
         let sockets = self.seats.iter().filter(|seat| seat.door != Door::Rest);
         sockets.map(|seat| seat.closed).collect()
     }
@@ -111,7 +133,8 @@ impl World {
     /// They go home, having seen everything.
     pub async fn rest(&mut self, crew: Crew, url: &str) {
         let owner = self.people[0].clone();
-        self.seats = crew.rest(url, &owner, &self.sessions, &mut self.dice).await;
+        let rested = crew.rest(url, &owner, &self.sessions, &mut self.dice).await;
+        self.seats.extend(rested);
     }
 
     /// The log of every session against everything that anybody knows.

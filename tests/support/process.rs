@@ -77,6 +77,25 @@ impl Launch {
         self
     }
 
+    /// In the network of that process; as root.
+    pub fn in_network_of(mut self, pid: u32) -> Self {
+        let mut inside = Command::new("nsenter");
+        inside.args(["--net", "--target", &pid.to_string()]);
+        inside.arg(self.command.get_program()).args(self.command.get_args());
+        for (key, value) in self.command.get_envs() {
+            match value {
+                Some(value) => inside.env(key, value),
+                None => inside.env_remove(key),
+            };
+        }
+        if let Some(folder) = self.command.get_current_dir() {
+            inside.current_dir(folder);
+        }
+        inside.stdin(Stdio::null());
+        self.command = inside;
+        self
+    }
+
     /// Starts, and waits for the address in what the server prints. Panics, with the log, when
     /// the server ends before that or takes too long.
     pub fn start(mut self) -> ServerProcess {

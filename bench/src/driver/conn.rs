@@ -4,7 +4,9 @@
 //! read or written. Readiness is told by edges: a read that filled its buffer is followed by
 //! another, a shorter one has emptied the socket, which saves a call that would only say so.
 
+use super::dialect::Talk;
 use super::shared::Shared;
+use super::{Dialect, Plan};
 use crate::frame;
 use crate::verify::{Ledger, leading_number};
 use crate::world::{Member, Session};
@@ -19,6 +21,9 @@ use std::net::SocketAddr;
 /// known without hashing.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// How the server writes what it tells of presence.
+const PRESENCE: &[u8] = br#"{"type":"presence","#;
 
 /// What a stalled member's socket takes in, so that it is soon full.
 const STALLED_BUFFER_BYTES: usize = 4096;
@@ -35,8 +40,13 @@ pub enum State {
 #[derive(Debug)]
 pub struct Conn {
     pub session: usize,
+    /// Where it is connected to, of several.
+    pub node: usize,
     pub ledger: Ledger,
     pub state: State,
+    /// It counts what it is told of presence, and takes no messages.
+    watches: bool,
+    dialect: Dialect,
     pub stalled: bool,
     pub was_stalled: bool,
     pub sends: bool,
@@ -54,23 +64,27 @@ impl Conn {
     pub fn connect(
         addr: SocketAddr,
         at: usize,
-        session: &Session,
-        member: &Member,
-        replay: Option<u64>,
+        (session, member): (&Session, &Member),
+        plan: Plan,
     ) -> Result<Self> {
         let stream = TcpStream::connect(addr)?;
-        let after = session.head.saturating_sub(replay.unwrap_or(0));
-        let parameter = replay.map_or(String::new(), |_| format!("&after={after}"));
+        let after = session.head.saturating_sub(plan.replay.unwrap_or(0));
+        let parameter = plan.replay.map_or(String::new(), |_| format!("&after={after}"));
+        let protocol = if plan.watch { "Sec-WebSocket-Protocol: assistdeck.v1\r\n" } else { "" };
+        let path = plan.dialect.path();
         let request = format!(
-            "GET /ws?session_id={}&token={}{parameter} HTTP/1.1\r\nHost: {addr}\r\n\
+            "GET {path}session_id={}&token={}{parameter} HTTP/1.1\r\nHost: {addr}\r\n\
              Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: {KEY}\r\n\r\n",
+             Sec-WebSocket-Key: {KEY}\r\n{protocol}\r\n",
             session.id, member.token
         );
         Ok(Self {
             session: at,
+            node: 0,
             ledger: Ledger::new(after),
             state: State::Connecting,
+            watches: plan.watch,
+            dialect: plan.dialect,
             stalled: false,
             was_stalled: false,
             sends: false,
@@ -170,13 +184,19 @@ impl Conn {
                 bail!("the upgrade was refused: {}", String::from_utf8_lossy(bytes));
             }
             self.state = State::Open;
-            shared.opened += 1;
+            shared.opened += usize::from(!self.dialect.has_opening());
+            if let Some(greeting) = self.dialect.greeting(shared.session_id(self.session)) {
+                shared.put(&mut self.out, greeting.as_bytes());
+            }
             used = end + 4;
         }
         while let Some(head) = frame::parse(&bytes[used..])? {
             let payload = &bytes[used + head.start..used + head.end];
             match head.opcode {
-                frame::TEXT => self.take_message(payload, shared)?,
+                frame::TEXT if self.watches => {
+                    shared.presences += u64::from(payload.starts_with(PRESENCE));
+                }
+                frame::TEXT | frame::BINARY => self.hear(head.opcode, payload, shared)?,
                 frame::PING => shared.put_pong(&mut self.out, payload),
                 frame::PONG => {}
                 frame::CLOSE => bail!("closed by the server: {}", close_reason(payload)),
@@ -188,14 +208,31 @@ impl Conn {
     }
 
     #[inline]
+    fn hear(&mut self, opcode: u8, payload: &[u8], shared: &mut Shared) -> Result<()> {
+        let mut at = 0;
+        while at < payload.len() {
+            let (talk, bytes) = self.dialect.hear(opcode, &payload[at..])?;
+            match talk {
+                Talk::Message(message) => self.take_message(message, shared)?,
+                Talk::Answer(text) => shared.put(&mut self.out, text.as_bytes()),
+                Talk::Ready => shared.opened += 1,
+                Talk::Nothing => {}
+            }
+            at += bytes;
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn take_message(&mut self, payload: &[u8], shared: &mut Shared) -> Result<()> {
         let Some(seq) = shared.seq.number(payload) else {
             bail!("not a message: {}", String::from_utf8_lossy(payload));
         };
+        let seq = if self.dialect.numbers() { seq } else { self.ledger.last() + 1 };
         self.ledger.note(seq);
         shared.delivered += 1;
         if let Some(latency) = &mut shared.latency {
-            latency.note(seq);
+            latency.note(self.node, seq);
         }
         if self.sends {
             let sender = shared.sender.value(payload).context("no sender_id")?;
@@ -220,7 +257,7 @@ impl Conn {
     /// Sends `count` messages in one write.
     pub fn send(&mut self, shared: &mut Shared, count: u64) -> Result<()> {
         for _ in 0..count {
-            shared.put_message(&mut self.out, self.sent);
+            shared.put_message(&mut self.out, self.session, &self.user, self.sent);
             self.sent += 1;
         }
         shared.sessions[self.session].sent += count;
@@ -228,16 +265,21 @@ impl Conn {
     }
 
     fn flush(&mut self) -> Result<()> {
-        while !self.out.is_empty() {
-            match self.stream.write(&self.out) {
-                Ok(count) => drop(self.out.drain(..count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).context("writing"),
-            }
-        }
-        Ok(())
+        flush(&mut self.stream, &mut self.out)
     }
+}
+
+/// Writes what the peer takes now; the rest stays.
+pub fn flush(stream: &mut TcpStream, out: &mut Vec<u8>) -> Result<()> {
+    while !out.is_empty() {
+        match stream.write(out) {
+            Ok(count) => drop(out.drain(..count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).context("writing"),
+        }
+    }
+    Ok(())
 }
 
 fn close_reason(payload: &[u8]) -> String {

@@ -11,7 +11,8 @@ pub struct Latency {
     base: u64,
     sent_at: Vec<Instant>,
     now: Instant,
-    nanoseconds: Vec<u32>,
+    /// For each node that anybody is connected to.
+    nanoseconds: Vec<Vec<u32>>,
 }
 
 impl Latency {
@@ -29,16 +30,25 @@ impl Latency {
         self.now = Instant::now();
     }
 
-    pub fn note(&mut self, seq: u64) {
+    /// A connection to that node got that message.
+    pub fn note(&mut self, node: usize, seq: u64) {
         let at = seq.checked_sub(self.base + 1).and_then(|at| usize::try_from(at).ok());
         if let Some(sent_at) = at.and_then(|at| self.sent_at.get(at)) {
             let took = self.now.saturating_duration_since(*sent_at).as_nanos();
-            self.nanoseconds.push(u32::try_from(took).unwrap_or(u32::MAX));
+            if self.nanoseconds.len() <= node {
+                self.nanoseconds.resize_with(node + 1, Vec::new);
+            }
+            self.nanoseconds[node].push(u32::try_from(took).unwrap_or(u32::MAX));
         }
     }
 
-    /// In microseconds.
+    /// On the sender's node, in microseconds.
     pub fn percentile(&mut self, p: f64) -> f64 {
-        stats::percentile(&mut self.nanoseconds, p) / 1000.0
+        self.percentile_of(0, p)
+    }
+
+    /// The same on that node.
+    pub fn percentile_of(&mut self, node: usize, p: f64) -> f64 {
+        self.nanoseconds.get_mut(node).map_or(0.0, |all| stats::percentile(all, p) / 1000.0)
     }
 }

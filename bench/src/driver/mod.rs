@@ -10,6 +10,7 @@
 //! wanted, [`Driver::finish`], which lets everything come in and settles the accounts.
 
 mod conn;
+mod dialect;
 mod latency;
 mod shared;
 #[cfg(test)]
@@ -18,7 +19,9 @@ mod tests;
 use crate::verify::Faults;
 use crate::world::World;
 use anyhow::{Context, Result, bail};
+pub use conn::flush;
 use conn::{Conn, State};
+pub use dialect::Dialect;
 pub use latency::Latency;
 use mio::{Events, Poll, Token};
 use shared::Shared;
@@ -39,19 +42,39 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 pub struct Plan {
     /// So many members of each session, the owner first.
     pub members: usize,
+    /// Behind so many, who don't connect.
+    pub skip: usize,
+    /// Of several nodes one has all members of a session, as where a balancer goes by the session.
+    pub is_kept_together: bool,
+    /// They speak `assistdeck.v1` and count what they are told of presence.
+    pub watch: bool,
     /// So many of these, the last ones, don't read until the end.
     pub stalled: usize,
     /// Handshakes under way at the same time.
     pub handshakes: usize,
     /// Ask for the last so many messages with `after`.
     pub replay: Option<u64>,
+    /// Every message has a `client_id` of its own.
+    pub client_ids: bool,
+    pub dialect: Dialect,
     /// Without any delivery for so long, what is missing is lost.
     pub silence_max: Duration,
 }
 
 impl Plan {
     pub fn members(members: usize) -> Self {
-        Self { members, stalled: 0, handshakes: 64, replay: None, silence_max: SILENCE_MAX }
+        Self {
+            members,
+            skip: 0,
+            is_kept_together: false,
+            watch: false,
+            stalled: 0,
+            handshakes: 64,
+            replay: None,
+            client_ids: false,
+            dialect: Dialect::Plain,
+            silence_max: SILENCE_MAX,
+        }
     }
 }
 
@@ -83,21 +106,31 @@ pub struct Outcome {
 impl Driver {
     /// Opens all connections; returns when the last handshake is through.
     pub fn connect(world: &World, addr: SocketAddr, plan: Plan) -> Result<Self> {
+        Self::connect_over(world, &[addr], plan)
+    }
+
+    /// The same over several nodes: the members of a session are spread over them in turn, unless
+    /// they are kept together, and the owner of the first session is on the first.
+    pub fn connect_over(world: &World, nodes: &[SocketAddr], plan: Plan) -> Result<Self> {
         let mut driver = Self {
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS_A_TURN),
             conns: Vec::with_capacity(world.members()),
-            shared: Shared::new(world),
+            shared: Shared::new(world, plan),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             silence_max: plan.silence_max,
         };
         let since = Instant::now();
         for (at, session) in world.sessions.iter().enumerate() {
-            for (place, member) in session.members.iter().take(plan.members).enumerate() {
+            let members = session.members.iter().skip(plan.skip).take(plan.members);
+            for (place, member) in members.enumerate() {
                 while driver.conns.len() - driver.shared.opened >= plan.handshakes {
                     driver.turn_of_handshakes(since)?;
                 }
-                let mut conn = Conn::connect(addr, at, session, member, plan.replay)?;
+                let node = at + if plan.is_kept_together { 0 } else { place };
+                let node = node % nodes.len();
+                let mut conn = Conn::connect(nodes[node], at, (session, member), plan)?;
+                conn.node = node;
                 conn.stalled = place >= plan.members - plan.stalled;
                 conn.register(driver.poll.registry(), Token(driver.conns.len()))?;
                 driver.conns.push(conn);
@@ -128,6 +161,20 @@ impl Driver {
         self.shared.delivered
     }
 
+    /// How often somebody was told of somebody's presence.
+    pub fn presences(&self) -> u64 {
+        self.shared.presences
+    }
+
+    /// Goes on until so much was told of presence, or for `limit`.
+    pub fn run_until_presences(&mut self, wanted: u64, limit: Duration) -> Result<()> {
+        let until = Instant::now() + limit;
+        while self.shared.presences < wanted && Instant::now() < until {
+            self.turn(TURN)?;
+        }
+        Ok(())
+    }
+
     /// Reads that brought something: deliveries by reads tell how much the server joins.
     pub fn reads(&self) -> u64 {
         self.shared.reads
@@ -154,10 +201,19 @@ impl Driver {
     /// One message by the first connection at a fixed pace, whatever comes back, and the time
     /// that each of its deliveries took.
     pub fn run_paced(&mut self, interval: Duration, count: usize) -> Result<Latency> {
+        self.run_paced_while(interval, |sent| sent < count)
+    }
+
+    /// The same, for as long as `goes_on` says so of the number of messages.
+    pub fn run_paced_while(
+        &mut self,
+        interval: Duration,
+        goes_on: impl Fn(usize) -> bool,
+    ) -> Result<Latency> {
         self.conns[0].sends = true;
         self.shared.latency = Some(Latency::new(self.shared.sessions[0].head()));
         let since = Instant::now();
-        for at in 0..count {
+        for at in (0..).take_while(|at| goes_on(*at)) {
             let due = since + interval * u32::try_from(at).context("too many messages")?;
             while let Some(left) = due.checked_duration_since(Instant::now()) {
                 // Whole milliseconds sleep in the kernel, the rest is waited for awake.

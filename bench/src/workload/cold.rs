@@ -32,6 +32,7 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     let entry = |target: &Target, (runs, others)| Entry {
         target: target.name.clone(),
         is_limit: target.is_limit(),
+        is_peer: false,
         runs,
         faults: None,
         others,
@@ -57,20 +58,34 @@ fn measure(bench: &Bench, target: &Target, data_dir: &Path) -> Result<(Runs, f64
     // A start is too short to be told from the others' ticks: they are asked before and after.
     let before = meter::sample(bench.options.cores())?;
     for _ in 0..bench.options.runs * RUNS_A_RUN {
-        let listen = free_address()?;
-        let running = target.start_unawaited(listen, bench.options.cores(), data_dir)?;
-        let answered_at = knock(&running)?;
-        runs.push((answered_at - running.started_at).as_secs_f64() * 1000.0);
-        running.stop()?;
+        let request = Request::get("/healthz");
+        runs.push(start(bench, target, data_dir, &[(request, 200)])?[0]);
     }
     Ok((runs, before.max(meter::sample(bench.options.cores())?)))
 }
 
-fn knock(running: &Running) -> Result<Instant> {
+/// Starts the program on its data and stops it again: milliseconds until each of `requests`, one
+/// after the other, was answered with its status.
+pub fn start(
+    bench: &Bench,
+    target: &Target,
+    data_dir: &Path,
+    requests: &[(Request, u16)],
+) -> Result<Vec<f64>> {
+    let running = target.start_unawaited(free_address()?, bench.options.cores(), data_dir)?;
+    let answered = |(request, status): &(Request, u16)| {
+        Ok((knock(&running, request, *status)? - running.started_at).as_secs_f64() * 1000.0)
+    };
+    let times: Vec<f64> = requests.iter().map(answered).collect::<Result<_>>()?;
+    running.stop()?;
+    Ok(times)
+}
+
+fn knock(running: &Running, request: &Request, status: u16) -> Result<Instant> {
     while running.started_at.elapsed() < LIMIT {
         // Until the port is open, connecting is refused at once.
         if let Ok(mut client) = Client::connect(running.addr)
-            && client.call(&Request::get("/healthz")).is_ok_and(|answer| answer.status == 200)
+            && client.call(request).is_ok_and(|answer| answer.status == status)
         {
             return Ok(Instant::now());
         }

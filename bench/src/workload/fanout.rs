@@ -53,7 +53,8 @@ pub struct Window {
 }
 
 pub fn run(bench: &mut Bench, spec: &Spec) -> Result<()> {
-    let targets = bench.with_limits(&[Target::limit(true), Target::limit(false)]);
+    let mut targets = bench.with_limits(&[Target::limit(true), Target::limit(false)]);
+    targets.extend(bench.peers.iter().cloned());
     let workload = spec.measures.rate.workload;
     let mut stages = bench.stages(workload, &targets, spec.shape)?;
     let mut windows = vec![Vec::new(); stages.len()];
@@ -82,7 +83,7 @@ pub fn run(bench: &mut Bench, spec: &Spec) -> Result<()> {
 
 fn measure(bench: &Bench, spec: &Spec, stage: &mut Stage) -> Result<(Window, Faults)> {
     bench.await_quiet()?;
-    let plan = Plan::members(spec.shape.members);
+    let plan = Plan { dialect: stage.target.dialect(), ..Plan::members(spec.shape.members) };
     let mut driver = Driver::connect(&stage.world, stage.running.addr, plan)?;
     driver.start(spec.senders)?;
     driver.run_for(bench.options.warmup())?;

@@ -1,12 +1,15 @@
-//! What is measured: one file a question, each with the same form.
+//! What is measured: one file a question (growth: a folder), each with the same form.
 //!
 //! A workload gets the bench, makes its stages, goes round them, and adds its rows. It owns no
 //! figure and no program beyond its end. The names are those of the command line.
 
 mod cold;
 mod fanout;
+mod growth;
 mod idle;
 mod latency;
+mod nodes;
+mod presence;
 mod reconnect;
 mod rest;
 mod slow;
@@ -14,6 +17,7 @@ mod slow;
 use crate::bench::Bench;
 use anyhow::Result;
 use clap::ValueEnum;
+pub use growth::Growth;
 use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -35,11 +39,23 @@ pub enum Workload {
     Cold,
     /// Healthy members beside ten that do not read
     Slow,
-    /// Everybody comes back at once, with `after`
+    /// Everybody comes back at once, with `after`, while a session goes on
     Reconnect,
+    /// One comes, one goes, and 1,000 are told
+    Presence,
+    /// What costs how much at which size, as curves; minutes, so only when it is named
+    Growth,
+    /// One node against three on one PostgreSQL, over NATS and over PostgreSQL's own NOTIFY; needs
+    /// both programs, so only when it is named
+    Nodes,
 }
 
 impl Workload {
+    /// Whether it is left out where nothing is named.
+    pub fn is_only_named(self) -> bool {
+        matches!(self, Self::Growth | Self::Nodes)
+    }
+
     pub fn run(self, bench: &mut Bench) -> Result<()> {
         match self {
             Self::W1 => fanout::run(bench, &fanout::W1),
@@ -51,6 +67,9 @@ impl Workload {
             Self::Cold => cold::run(bench),
             Self::Slow => slow::run(bench),
             Self::Reconnect => reconnect::run(bench),
+            Self::Presence => presence::run(bench),
+            Self::Growth => growth::run(bench),
+            Self::Nodes => nodes::run(bench),
         }
     }
 }

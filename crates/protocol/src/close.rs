@@ -1,78 +1,65 @@
 //! Why a WebSocket was closed. 4000 to 4499: come back. 4500 to 4999: do not.
 
-/// The close codes that the server sends (RFC 6455, 7.4, and the application's own).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseCode {
-    /// The client closed; its own code is echoed.
-    Normal,
-    /// The server goes down: connect again with `after`, after a random wait.
-    GoingAway,
-    /// A frame that RFC 6455 forbids.
-    ProtocolError,
-    /// A text frame that is no UTF-8.
-    InvalidUtf8,
-    /// A frame above `frame_bytes_max` or `frame_fragments_max`.
-    TooBig,
-    /// A fault of the server's own.
-    Internal,
-    /// The server is being drained: connect again with `after`, after a random wait.
-    Restart,
-    /// The token has expired.
-    TokenExpired,
-    /// No pong for two heartbeats, or a write without progress.
-    TooSlow,
-    /// `after` is beyond the head, or the epoch changed.
-    PositionUnknown,
-    /// A configured rate was far exceeded.
-    RateExceeded,
-    /// The token was revoked or the account disabled.
-    Revoked,
-    /// The user was removed from the session, or left it.
-    Removed,
-    /// The session was deleted.
-    SessionDeleted,
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $reason:literal, $advice:literal;)+) => {
+        /// The close codes that the server sends (RFC 6455, 7.4, and the application's own).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum CloseCode { $($(#[$doc])* $name,)+ }
+
+        impl CloseCode {
+            /// Every code there is, in ascending order.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The number on the wire.
+            #[must_use]
+            pub fn number(self) -> u16 {
+                match self { $(Self::$name => $number,)+ }
+            }
+
+            /// The reason that goes with the number, for people.
+            #[must_use]
+            pub fn reason(self) -> &'static str {
+                match self { $(Self::$name => $reason,)+ }
+            }
+
+            /// What the client should do.
+            #[must_use]
+            pub fn advice(self) -> &'static str {
+                match self { $(Self::$name => $advice,)+ }
+            }
+        }
+    };
 }
 
-impl CloseCode {
-    /// The number on the wire.
-    #[must_use]
-    pub fn number(self) -> u16 {
-        match self {
-            Self::Normal => 1000,
-            Self::GoingAway => 1001,
-            Self::ProtocolError => 1002,
-            Self::InvalidUtf8 => 1007,
-            Self::TooBig => 1009,
-            Self::Internal => 1011,
-            Self::Restart => 1012,
-            Self::TokenExpired => 4401,
-            Self::TooSlow => 4408,
-            Self::PositionUnknown => 4409,
-            Self::RateExceeded => 4429,
-            Self::Revoked => 4501,
-            Self::Removed => 4503,
-            Self::SessionDeleted => 4504,
-        }
-    }
-
-    /// The reason that goes with the number, for people.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Normal => "",
-            Self::GoingAway => "the server goes down",
-            Self::ProtocolError => "protocol error",
-            Self::InvalidUtf8 => "invalid UTF-8",
-            Self::TooBig => "the frame is too big",
-            Self::Internal => "internal error",
-            Self::Restart => "the server restarts",
-            Self::TokenExpired => "the token has expired",
-            Self::TooSlow => "the connection was too slow",
-            Self::PositionUnknown => "the position is unknown",
-            Self::RateExceeded => "too many frames",
-            Self::Revoked => "access was revoked",
-            Self::Removed => "removed from the session",
-            Self::SessionDeleted => "the session was deleted",
-        }
-    }
+catalogue! {
+    /// The client closed; its own code is echoed.
+    Normal = 1000 "", "nothing: it closed the connection itself";
+    /// The server goes down: connect again with `after`, after a random wait.
+    GoingAway = 1001 "the server goes down",
+        "connect again with `after`, after a random wait";
+    /// A frame that RFC 6455 forbids.
+    ProtocolError = 1002 "protocol error", "mend itself";
+    /// A text frame that is no UTF-8.
+    InvalidUtf8 = 1007 "invalid UTF-8", "mend itself";
+    /// A frame above `frame_bytes_max` or `frame_fragments_max`.
+    TooBig = 1009 "the frame is too big", "mend itself";
+    /// A fault of the server's own.
+    Internal = 1011 "internal error", "connect again with `after`, after a random wait";
+    /// The server is being drained: connect again with `after`, after a random wait.
+    Restart = 1012 "the server restarts", "connect again with `after`, after a random wait";
+    /// The token has expired.
+    TokenExpired = 4401 "the token has expired", "get a new token, connect with `after`";
+    /// No pong for two heartbeats, or a write without progress.
+    TooSlow = 4408 "the connection was too slow", "connect again with `after`";
+    /// `after` is beyond the head, or the epoch changed.
+    PositionUnknown = 4409 "the position is unknown",
+        "load the session anew, connect without `after`";
+    /// A configured rate was far exceeded.
+    RateExceeded = 4429 "too many frames", "wait, connect with `after`";
+    /// The token was revoked or the account disabled.
+    Revoked = 4501 "access was revoked", "stop";
+    /// The user was removed from the session, or left it.
+    Removed = 4503 "removed from the session", "stop";
+    /// The session was deleted.
+    SessionDeleted = 4504 "the session was deleted", "stop";
 }

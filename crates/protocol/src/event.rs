@@ -22,21 +22,26 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", content = "data")]
 pub enum Change {
+    /// A message was sent; in its present form.
     #[serde(rename = "message.created")]
     MessageCreated(Message),
-    /// The message in its present form.
+    /// A message was edited; in its present form.
     #[serde(rename = "message.updated")]
     MessageUpdated(Message),
-    /// Replayed events of a message that was deleted since have this form too.
+    /// A message was deleted. Replayed events of a message that was deleted since have this
+    /// form too, under their own seq.
     #[serde(rename = "message.deleted")]
     MessageDeleted(DeletedMessage),
+    /// The owner gave a user access.
     #[serde(rename = "participant.added")]
     ParticipantAdded(ParticipantRow),
+    /// A user was removed, or left.
     #[serde(rename = "participant.removed")]
     ParticipantRemoved(RemovedParticipant),
-    /// The session without `is_owner`.
+    /// The title was changed. The session without `is_owner`.
     #[serde(rename = "session.updated")]
     SessionUpdated(Session),
+    /// The last event of a session.
     #[serde(rename = "session.deleted")]
     SessionDeleted(Nothing),
 }
@@ -103,6 +108,17 @@ impl Event {
         match &self.change {
             Change::ParticipantRemoved(removed) => Some(removed.user_id),
             _ => None,
+        }
+    }
+
+    /// Bytes of the message's content, where it carries one.
+    #[must_use]
+    pub fn content_len(&self) -> usize {
+        match &self.change {
+            Change::MessageCreated(message) | Change::MessageUpdated(message) => {
+                message.content.len()
+            }
+            _ => 0,
         }
     }
 

@@ -180,25 +180,34 @@ pub enum ServerFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         online: Option<Vec<UserId>>,
     },
+    /// The replay is through; what comes now is live.
     #[serde(rename = "caught_up")]
     CaughtUp { session_id: SessionId, seq: u64 },
     /// The answer to a send, the first or a repeat.
     #[serde(rename = "message.sent")]
     MessageSent { client_id: String, message: Message },
+    /// A member came online, or is so no more. Several devices are one person.
     #[serde(rename = "presence")]
     Presence { session_id: SessionId, user_id: UserId, online: bool },
+    /// A member types, or does so no more; never told to the sender's own devices.
     #[serde(rename = "typing")]
     Typing { session_id: SessionId, user_id: UserId, is_typing: bool },
+    /// A member's read mark has grown.
     #[serde(rename = "read")]
     Read { session_id: SessionId, user_id: UserId, seq: u64 },
+    /// The user has a session more: made, or given access to.
     #[serde(rename = "session.added")]
     SessionAdded { session: Session },
+    /// The user has a session less: removed, left, or deleted.
     #[serde(rename = "session.removed")]
     SessionRemoved { session_id: SessionId },
+    /// There is something new in a session that is not followed on this connection.
     #[serde(rename = "session.activity")]
     SessionActivity { session_id: SessionId, last_seq: u64, last_message: Option<Message> },
+    /// The token ends soon: send `auth`.
     #[serde(rename = "token_expiring")]
     TokenExpiring { in_ms: u64 },
+    /// What was asked can't be done; the connection goes on.
     #[serde(rename = "error")]
     Error {
         error: String,

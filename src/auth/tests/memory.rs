@@ -11,8 +11,8 @@ use protocol::{
 use uuid::Uuid;
 
 use crate::store::{
-    Access, Account, Append, Error, Health, Listed, LogPage, MessageRange, NewAccount, Page,
-    Pending, Permit, Refusal, Result, Revocation, Store, Ticket,
+    Access, Account, Append, Error, Health, Listed, LogPage, Marked, MessageRange, NewAccount,
+    Page, Pending, Permit, Refusal, Result, Revocation, Store, Ticket,
 };
 
 #[derive(Default)]
@@ -167,7 +167,7 @@ impl Store for Memory {
     async fn member_ids(&self, _: SessionId) -> Result<Vec<UserId>> {
         unreachable!()
     }
-    async fn set_read_mark(&self, _: SessionId, _: UserId, _: u64) -> Result<Option<u64>> {
+    async fn set_read_mark(&self, _: SessionId, _: UserId, _: u64) -> Result<Marked> {
         unreachable!()
     }
     async fn admit(&self, _: usize) -> Permit {
@@ -179,7 +179,16 @@ impl Store for Memory {
     async fn log(&self, _: SessionId, _: u64, _: usize) -> Result<Option<LogPage>> {
         unreachable!()
     }
-    async fn messages(&self, _: SessionId, _: MessageRange, _: usize) -> Result<Page<Message>> {
+    async fn heads(&self, _: &[SessionId]) -> Result<Vec<(SessionId, u64)>> {
+        unreachable!()
+    }
+    async fn messages(
+        &self,
+        _: SessionId,
+        _: Option<UserId>,
+        _: MessageRange,
+        _: usize,
+    ) -> Result<Page<Message>> {
         unreachable!()
     }
     async fn message(&self, _: SessionId, _: MessageId) -> Result<Option<Message>> {

@@ -104,6 +104,29 @@ async fn a_hash_of_other_parameters_is_renewed_at_login() {
 }
 
 #[tokio::test]
+async fn a_hash_of_bcrypt_lets_in_is_throttled_like_any_and_renewed_at_login() {
+    let bench = Bench::new();
+    let user = bench.user("a@b.example").await;
+    let hash = bcrypt::hash(WORD, 4).expect("a hash");
+    bench.store.put_hash(user, hash.clone());
+    for _ in 0..9 {
+        let outcome = bench.login("a@b.example", "a wrong horse").await;
+        assert_eq!(outcome.map(drop), Err(Error::InvalidCredentials));
+    }
+    let account = bench.auth.find_account("a@b.example").await.expect("there");
+    assert_eq!(account.password_hash, Some(hash.clone()), "a failure changes nothing");
+    assert!(bench.login("a@b.example", WORD).await.is_ok());
+    let account = bench.auth.find_account("a@b.example").await.expect("there");
+    assert!(account.password_hash.is_some_and(|hash| hash.starts_with("$argon2id$")));
+    assert!(bench.login("a@b.example", WORD).await.is_ok());
+
+    bench.store.put_hash(user, hash.replace("$04$", "$31$"));
+    let outcome = bench.login("a@b.example", WORD).await;
+    assert_eq!(outcome.map(drop), Err(Error::InvalidCredentials), "its cost is never paid");
+    limited(bench.login("a@b.example", WORD).await);
+}
+
+#[tokio::test]
 async fn ten_failures_lock_one_account_for_one_address() {
     let bench = Bench::new();
     bench.user("a@b.example").await;

@@ -58,6 +58,7 @@ async fn what_a_token_must_not_be() {
         ),
         (crit(json!(["exp"])), Cause::CriticalHeader),
         (crit(json!([])), Cause::CriticalHeader),
+        (crit(json!(null)), Cause::CriticalHeader),
     ];
     for (token, cause) in cases {
         assert_eq!(why(&bench, &token).await, cause, "{token}");
@@ -247,24 +248,26 @@ async fn whoever_follows_the_log_hears_of_each_revocation_once() {
     let (token, _) = bench.caller(user).await;
     let before = Revocation::Token { id: Uuid::now_v7() };
     bench.store.revoke(before, Timestamp(0)).await.expect("in the log");
+    let after = bench.store.revocation_head().await.expect("a head");
+    let known = bench.auth.revocations_known();
+    let caller = bench.auth.authenticate(&token).await.expect("it is good");
+    // By another process: only the log tells. It is there before the first look.
+    let all = Revocation::User { user, issued_before_ms: i64::MAX };
+    bench.store.revoke(all, Timestamp(0)).await.expect("in the log");
+    assert_eq!(bench.auth.confirm(&caller, known).await, Ok(()), "nothing is known of it here");
     let (heard, mut hears) = tokio::sync::mpsc::channel(8);
     let stop = tokio_util::sync::CancellationToken::new();
     let following = tokio::spawn({
         let (auth, stop) = (bench.auth.clone(), stop.clone());
         async move {
-            auth.follow_revocations(move |one| heard.try_send(one).expect("heard"), stop).await;
+            let on = move |one| heard.try_send(one).expect("heard");
+            auth.follow_revocations(after, on, stop).await;
         }
     });
-    // Until the first look has happened, the head may still move.
-    while bench.auth.remembered.generation() == 0 {
-        tokio::task::yield_now().await;
-    }
-    assert!(bench.auth.authenticate(&token).await.is_ok());
-    // By another process: only the log tells.
-    let all = Revocation::User { user, issued_before_ms: i64::MAX };
-    bench.store.revoke(all, Timestamp(0)).await.expect("in the log");
     assert_eq!(hears.recv().await, Some(all));
     assert_eq!(why(&bench, &token).await, Cause::UserRevoked);
+    let refused = Err(Error::Unauthorized(Cause::UserRevoked));
+    assert_eq!(bench.auth.confirm(&caller, known).await, refused);
     let own = Revocation::Token { id: Uuid::now_v7() };
     bench.auth.revoke(own).await.expect("in the log");
     assert_eq!(hears.recv().await, Some(own));
@@ -282,7 +285,7 @@ async fn while_the_log_cannot_be_read_nothing_is_remembered() {
     let stop = tokio_util::sync::CancellationToken::new();
     let following = tokio::spawn({
         let (auth, stop) = (bench.auth.clone(), stop.clone());
-        async move { auth.follow_revocations(|_| {}, stop).await }
+        async move { auth.follow_revocations(0, |_| {}, stop).await }
     });
     while bench.auth.remembered.generation() == 0 {
         tokio::task::yield_now().await;

@@ -3,17 +3,14 @@
 use protocol::{Timestamp, User, UserId, UserKind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::store::sqlite::fault::{corrupt, refuse};
-use crate::store::sqlite::{kind, tokens};
+use crate::store::kind;
+use crate::store::rows::email_key;
+use crate::store::sqlite::fault::refuse;
+use crate::store::sqlite::tokens;
 use crate::store::{Account, NewAccount, Refusal, Result, Revocation};
 
 const COLUMNS: &str = "id, name, email, kind, created_at, password_hash, disabled, \
                        tokens_valid_from_ms";
-
-/// What makes two emails the same.
-fn email_key(email: &str) -> String {
-    email.to_lowercase()
-}
 
 /// An account and the number of its kind.
 fn read(row: &Row<'_>) -> rusqlite::Result<(Account, i64)> {
@@ -34,19 +31,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Account, i64)> {
 }
 
 fn checked((mut account, number): (Account, i64)) -> Result<Account> {
-    account.user.kind = match number {
-        kind::HUMAN => UserKind::Human,
-        kind::AGENT => UserKind::Agent,
-        _ => return corrupt("users", account.user.id, "it has an unknown kind"),
-    };
+    account.user.kind = kind::user_kind(number, account.user.id)?;
     Ok(account)
 }
 
 pub fn create(connection: &Connection, new: NewAccount) -> Result<User> {
-    let number = match new.kind {
-        UserKind::Human => kind::HUMAN,
-        UserKind::Agent => kind::AGENT,
-    };
     let inserted = connection
         .prepare_cached(
             "INSERT INTO users (id, name, email, email_key, kind, password_hash, created_at)
@@ -57,7 +46,7 @@ pub fn create(connection: &Connection, new: NewAccount) -> Result<User> {
             new.name,
             new.email,
             email_key(&new.email),
-            number,
+            kind::of_user(new.kind),
             new.password_hash,
             new.at.0,
         ])?;

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use crate::store::kind::WIPED;
 use crate::store::sqlite::column::unsigned;
 use crate::store::sqlite::folder::{Folder, sync_dir};
-use crate::store::sqlite::kind::WIPED;
 use crate::store::sqlite::{connection, meta, migrate};
 use crate::store::{Error, Result};
 use protocol::Timestamp;

@@ -12,12 +12,13 @@ use protocol::{
 };
 use rusqlite::{OptionalExtension, params};
 
+use crate::store::kind;
 use crate::store::sqlite::column::signed;
 use crate::store::sqlite::fault::refuse;
 use crate::store::sqlite::hot::Hot;
 use crate::store::sqlite::known::{Known, KnownSession};
-use crate::store::sqlite::{kind, place};
-use crate::store::{Action, Append, Appended, Refusal, Result};
+use crate::store::sqlite::place;
+use crate::store::{Action, Append, Appended, Marked, Refusal, Result};
 
 /// Who does something in which session, and when. `session` is as it was before.
 #[derive(Clone, Copy)]
@@ -88,16 +89,16 @@ impl Batch<'_, '_> {
     }
 
     /// Raises a read mark and gives it as it is then.
-    pub fn mark(&mut self, id: SessionId, user: UserId, seq: u64) -> Result<Option<u64>> {
+    pub fn mark(&mut self, id: SessionId, user: UserId, seq: u64) -> Result<Marked> {
         let Some(session) = self.known.sessions.get(self.hot, id)?.copied() else {
-            return Ok(None);
+            return refuse(Refusal::SessionNotFound);
         };
         let Some(member) = self.known.members.get(self.hot, session.num, user)?.copied() else {
-            return Ok(None);
+            return refuse(Refusal::NotAMember);
         };
         let seq = seq.min(session.last_seq);
         if seq <= member.read_seq {
-            return Ok(Some(member.read_seq));
+            return Ok(Marked { seq: member.read_seq, has_grown: false });
         }
         let count = if seq == session.last_seq {
             session.message_count
@@ -105,7 +106,7 @@ impl Batch<'_, '_> {
             self.messages_up_to(place::at(session.num, seq))?
         };
         self.known.members.mark(session.num, user, seq, count);
-        Ok(Some(seq))
+        Ok(Marked { seq, has_grown: true })
     }
 
     fn act(&mut self, scene: &Scene, action: Action) -> Result<Appended> {

@@ -13,11 +13,10 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
 use protocol::UserId;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 
 use crate::store::Result;
 use crate::store::sqlite::fault::corrupt;
-use crate::store::sqlite::hot::Hot;
 use crate::store::sqlite::place::Num;
 
 /// Slices of the range of hashes, by their upper bits.
@@ -61,6 +60,9 @@ fn slice_of(hash: i64) -> usize {
 }
 
 impl Fresh {
+    /// (hash) → number of a message
+    pub const FIND_SQL: &str = "SELECT message FROM client_ids WHERE hash = ?1";
+
     /// Reads what is not in the table yet.
     pub fn load(connection: &Connection) -> Result<Self> {
         Self::load_keeping(connection, KEPT_MAX)
@@ -99,17 +101,23 @@ impl Fresh {
     }
 
     /// The message that this sender sent to this session under this id.
-    pub fn find(&self, hot: &mut Hot<'_>, hash: i64, wanted: &Key<'_>) -> Result<Option<i64>> {
+    /// `find` is [`Self::FIND_SQL`].
+    pub fn find(
+        &self,
+        connection: &Connection,
+        find: &mut Statement<'_>,
+        (hash, wanted): (i64, &Key<'_>),
+    ) -> Result<Option<i64>> {
         let fresh = self.slices[slice_of(hash)].ids.range((hash, i64::MIN)..=(hash, i64::MAX));
         for (_, number) in fresh {
-            if wanted.is_of(hot.connection, *number)? {
+            if wanted.is_of(connection, *number)? {
                 return Ok(Some(*number));
             }
         }
-        let mut rows = hot.find_client_id.query([hash])?;
+        let mut rows = find.query([hash])?;
         while let Some(row) = rows.next()? {
             let number = row.get(0)?;
-            if wanted.is_of(hot.connection, number)? {
+            if wanted.is_of(connection, number)? {
                 return Ok(Some(number));
             }
         }
@@ -131,13 +139,16 @@ impl Fresh {
 
     /// Brings slices to the table until few enough ids are left here. `last` is the number of the
     /// last message.
-    pub fn flush(&mut self, hot: &mut Hot<'_>, last: i64) -> Result<()> {
+    pub fn flush(&mut self, connection: &Connection, last: i64) -> Result<()> {
         while self.count > self.kept_max {
             let slice = &mut self.slices[self.next];
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO client_ids (hash, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?;
             for (hash, number) in &slice.ids {
-                hot.insert_client_id.execute([hash, number])?;
+                insert.execute([hash, number])?;
             }
-            hot.connection
+            connection
                 .prepare_cached(
                     "INSERT INTO client_id_slices (slice, through) VALUES (?1, ?2)
                      ON CONFLICT (slice) DO UPDATE SET through = excluded.through",
@@ -205,7 +216,7 @@ mod tests {
         connection
             .execute_batch(include_str!("../../../migrations/sqlite/0001_the_log.sql"))
             .expect("the schema is SQL");
-        let mut hot = Hot::prepare(&connection).expect("the statements are SQL");
+        let mut sql = connection.prepare(Fresh::FIND_SQL).expect("it is SQL");
         let senders = [UserId::new(), UserId::new()];
         let mut model = HashMap::new();
         let mut fresh = Fresh::load_keeping(&connection, 300).expect("an empty store");
@@ -215,7 +226,7 @@ mod tests {
             let name = (step * 7919 % 4_000).to_string();
             let (session, sender) = ((step % 3) as i64 + 1, step % 2);
             let key = Key { session, sender: senders[sender], client_id: &name };
-            let found = fresh.find(&mut hot, key.hash(), &key).expect("a search");
+            let found = fresh.find(&connection, &mut sql, (key.hash(), &key)).expect("a search");
             assert_eq!(found, model.get(&(session, sender, name.clone())).copied(), "step {step}");
             if found.is_none() {
                 number += 1;
@@ -224,7 +235,7 @@ mod tests {
                 model.insert((session, sender, name), number);
             }
             if step % 50 == 0 {
-                fresh.flush(&mut hot, number).expect("a flush");
+                fresh.flush(&connection, number).expect("a flush");
                 assert!(fresh.count <= 300);
             }
             if step % 701 == 0 {
@@ -242,20 +253,21 @@ mod tests {
         connection
             .execute_batch(include_str!("../../../migrations/sqlite/0001_the_log.sql"))
             .expect("the schema is SQL");
-        let mut hot = Hot::prepare(&connection).expect("the statements are SQL");
+        let mut sql = connection.prepare(Fresh::FIND_SQL).expect("it is SQL");
         let mut fresh = Fresh::load_keeping(&connection, 1).expect("an empty store");
         let sender = UserId::new();
         let names = ["a", "b", "c"];
         for (number, client_id) in (1..).zip(names) {
             insert(&connection, number, &Key { session: 1, sender, client_id });
             fresh.insert(42, number);
-            fresh.flush(&mut hot, number).expect("a flush");
+            fresh.flush(&connection, number).expect("a flush");
         }
         for (number, client_id) in (1..).zip(names) {
-            let found = fresh.find(&mut hot, 42, &Key { session: 1, sender, client_id });
+            let found =
+                fresh.find(&connection, &mut sql, (42, &Key { session: 1, sender, client_id }));
             assert_eq!(found.expect("a search"), Some(number));
         }
         let other = Key { session: 1, sender, client_id: "d" };
-        assert_eq!(fresh.find(&mut hot, 42, &other).expect("a search"), None);
+        assert_eq!(fresh.find(&connection, &mut sql, (42, &other)).expect("a search"), None);
     }
 }

@@ -7,7 +7,8 @@ use std::io;
 
 use rusqlite::ErrorCode;
 
-use crate::store::{Error, Refusal, Result};
+use crate::store::Error;
+pub use crate::store::fault::{corrupt, only_the_server, refuse, stopped};
 
 const DISK_FULL: &str = "the disk is full";
 
@@ -46,19 +47,4 @@ impl From<io::Error> for Error {
 /// Whether a write found no room. Nothing was lost then: an fsync that fails is never this.
 pub fn is_disk_full(error: &Error) -> bool {
     matches!(error, Error::Unavailable(text) if text == DISK_FULL)
-}
-
-/// The rules of the data say no.
-pub fn refuse<T>(refusal: Refusal) -> Result<T> {
-    Err(Error::Refused(refusal))
-}
-
-/// Whatever is asked of a store that has stopped.
-pub fn stopped() -> Error {
-    Error::Unavailable("the store has stopped".to_owned())
-}
-
-/// A stored value that can't be.
-pub fn corrupt<T>(table: &'static str, row: impl ToString, what: &str) -> Result<T> {
-    Err(Error::Corrupt { table, row: row.to_string(), what: what.to_owned() })
 }

@@ -8,10 +8,15 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 
 use crate::store::{Error, Result};
+
+/// An export holds the lock for a moment, to see whether somebody else does.
+const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// Paths within one data folder.
 #[derive(Clone, Debug)]
@@ -30,6 +35,11 @@ impl Drop for Lock {
     }
 }
 
+/// An error of the system, which does not say by itself where it happened.
+fn named(path: &Path, error: &io::Error) -> Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display())).into()
+}
+
 impl Folder {
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned() }
@@ -38,9 +48,11 @@ impl Folder {
     /// Makes the folder if it is missing, and sets its mode.
     pub fn prepare_dir(&self) -> Result<()> {
         if !self.dir.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.dir);
+            made.map_err(|error| named(&self.dir, &error))?;
         }
-        Ok(fs::set_permissions(&self.dir, Permissions::from_mode(0o700))?)
+        let set = fs::set_permissions(&self.dir, Permissions::from_mode(0o700));
+        set.map_err(|error| named(&self.dir, &error))
     }
 
     /// Makes an empty database if there is none, and sets the modes of its files.
@@ -52,11 +64,13 @@ impl Folder {
             // Never opened here when it exists: closing any handle of the file would drop the
             // POSIX locks that SQLite holds on it in this process.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(named(&self.database(), &error)),
         }
         for path in [self.database(), self.wal(), self.shared_memory()] {
             match fs::set_permissions(&path, Permissions::from_mode(0o600)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(named(&path, &error));
+                }
                 _ => {}
             }
         }
@@ -67,15 +81,38 @@ impl Folder {
     pub fn lock(&self) -> Result<Lock> {
         let path = self.dir.join("lock");
         let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Unavailable(format!(
-                "another server uses the data folder {}",
-                self.dir.display()
-            ))),
-            Err(error) => Err(io::Error::from(error).into()),
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| named(&path, &error))?;
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Lock(file)),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                    std::thread::sleep(LOCK_RETRY);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(Error::Unavailable(format!(
+                        "another server uses the data folder {}",
+                        self.dir.display()
+                    )));
+                }
+                Err(error) => return Err(io::Error::from(error).into()),
+            }
         }
+    }
+
+    /// Whether somebody holds the lock, who is then a server or an import.
+    pub fn is_locked(&self) -> bool {
+        // Nothing that was never served has the file.
+        let file = OpenOptions::new().write(true).open(self.dir.join("lock"));
+        let locked = |file| match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                drop(Lock(file));
+                false
+            }
+            Err(error) => error == rustix::io::Errno::WOULDBLOCK,
+        };
+        file.is_ok_and(locked)
     }
 
     pub fn dir(&self) -> &Path {

@@ -4,6 +4,7 @@
 use rusqlite::{Connection, Statement};
 
 use crate::store::Result;
+use crate::store::sqlite::client_ids::Fresh;
 
 pub struct Hot<'c> {
     pub connection: &'c Connection,
@@ -21,8 +22,6 @@ pub struct Hot<'c> {
     pub insert_message: Statement<'c>,
     /// (hash) → number of a message
     pub find_client_id: Statement<'c>,
-    /// (hash, number of a message)
-    pub insert_client_id: Statement<'c>,
 }
 
 impl<'c> Hot<'c> {
@@ -54,10 +53,7 @@ impl<'c> Hot<'c> {
                  VALUES (?1, ?2, ?3, 2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT DO NOTHING",
             )?,
-            find_client_id: connection.prepare("SELECT message FROM client_ids WHERE hash = ?1")?,
-            insert_client_id: connection.prepare(
-                "INSERT INTO client_ids (hash, message) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            )?,
+            find_client_id: connection.prepare(Fresh::FIND_SQL)?,
         })
     }
 }

@@ -124,17 +124,10 @@ impl Members {
 impl Known {
     /// Remembers what the writer can't begin without.
     pub fn load(connection: &Connection) -> Result<Self> {
-        // Also of messages that were purged: `client_ids` counts on it that none comes again.
-        let last: i64 = connection.query_row(
-            "SELECT max(coalesce((SELECT max(number) FROM messages), 0),
-                        coalesce((SELECT max(through) FROM client_id_slices), 0))",
-            [],
-            |row| row.get(0),
-        )?;
         Ok(Self {
             sessions: Sessions::default(),
             members: Members::default(),
-            next_message: last + 1,
+            next_message: last_message(connection)? + 1,
             client_ids: Fresh::load(connection)?,
         })
     }
@@ -151,7 +144,7 @@ impl Known {
 
     /// Writes the rows of sessions and members that changed in this batch.
     pub fn flush(&mut self, hot: &mut Hot<'_>) -> Result<()> {
-        self.client_ids.flush(hot, self.next_message - 1)?;
+        self.client_ids.flush(hot.connection, self.next_message - 1)?;
         for id in self.sessions.changed.drain(..) {
             // A session deleted in this batch wrote its row itself.
             let Some(session) = self.sessions.by_id.get_mut(&id) else { continue };
@@ -189,6 +182,18 @@ impl Known {
             self.members.by_key.clear();
         }
     }
+}
+
+/// The arrival number of the last message, also of one that was purged: `client_ids` counts on it
+/// that none comes again.
+pub fn last_message(connection: &Connection) -> Result<i64> {
+    let last = connection.query_row(
+        "SELECT max(coalesce((SELECT max(number) FROM messages), 0),
+                    coalesce((SELECT max(through) FROM client_id_slices), 0))",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(last)
 }
 
 fn load_session(hot: &mut Hot<'_>, id: SessionId) -> Result<Option<KnownSession>> {

@@ -5,17 +5,15 @@
 
 use std::sync::Arc;
 
-use protocol::event::{DeletedMessage, Nothing, RemovedParticipant};
-use protocol::limits::PAGE_BYTES_MAX;
-use protocol::{
-    Change, Event, Message, ParticipantId, ParticipantRow, Session, SessionId, Timestamp, UserId,
-};
+use protocol::event::DeletedMessage;
+use protocol::{Change, Event, Message, ParticipantId, Session, SessionId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::store::sqlite::fault::corrupt;
+use crate::store::rows::{PageRoom, StoredEvent, StoredMessage, event_bytes, message_bytes};
+use crate::store::sqlite::fault::{corrupt, refuse};
 use crate::store::sqlite::messages::{COLUMNS, MessageRow};
-use crate::store::sqlite::{kind, messages, place, sessions};
-use crate::store::{LogPage, MessageRange, Page, Result};
+use crate::store::sqlite::{messages, place, sessions};
+use crate::store::{LogPage, MessageRange, Page, Refusal, Result};
 
 /// (after, head, limit)
 pub const MESSAGES_SQL: &str = "WHERE m.place > ?1 AND m.place <= ?2 ORDER BY m.place LIMIT ?3";
@@ -28,45 +26,6 @@ pub const EVENTS_SQL: &str = "SELECT e.place, e.at, e.kind, e.user_id, e.partici
 /// (after, last) and the order.
 pub const LIVE_SQL: &str = "WHERE m.place > ?1 AND m.place <= ?2 AND m.state <> 4 ORDER BY m.place";
 
-/// How much a page may still take.
-struct Room {
-    items: usize,
-    bytes: usize,
-    is_empty: bool,
-}
-
-impl Room {
-    fn new(items: usize) -> Self {
-        Self { items, bytes: PAGE_BYTES_MAX, is_empty: true }
-    }
-
-    /// Whether an item of so many bytes still fits; the first always does.
-    fn take(&mut self, bytes: usize) -> bool {
-        if self.items == 0 || (bytes > self.bytes && !self.is_empty) {
-            return false;
-        }
-        self.items -= 1;
-        self.bytes = self.bytes.saturating_sub(bytes);
-        self.is_empty = false;
-        true
-    }
-}
-
-fn message_bytes(message: &Message) -> usize {
-    message.content.len() + message.file_url.as_ref().map_or(0, String::len)
-}
-
-fn event_bytes(change: &Change) -> usize {
-    match change {
-        Change::MessageCreated(message) | Change::MessageUpdated(message) => message_bytes(message),
-        Change::SessionUpdated(session) => session.title.len(),
-        Change::MessageDeleted(_)
-        | Change::ParticipantAdded(_)
-        | Change::ParticipantRemoved(_)
-        | Change::SessionDeleted(_) => 0,
-    }
-}
-
 /// A page of the log.
 pub fn page(
     connection: &Connection,
@@ -76,19 +35,19 @@ pub fn page(
     limit: usize,
 ) -> Result<Option<LogPage>> {
     let Some(row) = sessions::find(connection, id)? else { return Ok(None) };
-    let head = row.last_seq;
-    if row.deleted {
+    let head = row.stored.last_seq;
+    if row.stored.deleted {
         return Ok(Some(LogPage { events: Vec::new(), head, deleted: true }));
     }
     let range = (place::at(row.num, after), place::at(row.num, head), limit as i64);
-    let session = row.session(epoch, None);
+    let session = row.stored.session(epoch, None);
     let mut created =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM messages m {MESSAGES_SQL}"))?;
     let mut created = created.query(params![range.0, range.1, range.2])?;
     let mut others = connection.prepare_cached(EVENTS_SQL)?;
     let mut others = others.query(params![range.0, range.1, range.2])?;
 
-    let mut room = Room::new(limit);
+    let mut room = PageRoom::new(limit);
     let mut events = Vec::new();
     let mut message = next_message(&mut created)?;
     let mut other = next_event(&mut others)?;
@@ -163,47 +122,26 @@ impl EventRow {
     }
 
     fn event(self, connection: &Connection, session: &Session) -> Result<Event> {
-        let (seq, at) = (place::seq(self.place), self.at);
-        let change = match (self.kind, self.message, self.user) {
-            (kind::MESSAGE_UPDATED | kind::MESSAGE_DELETED, Some(number), _) => {
-                let Some(row) = message_by_number(connection, number)? else {
-                    return corrupt("events", self.place, "its message is missing");
-                };
-                if row.is_deleted() {
-                    Change::MessageDeleted(DeletedMessage { id: row.id })
-                } else {
-                    Change::MessageUpdated(row.present(connection, session.id)?)
-                }
-            }
-            (kind::PARTICIPANT_ADDED, _, Some(user_id)) => {
-                let (Some(id), Some(email), Some(name)) = (self.participant, self.email, self.name)
-                else {
-                    return corrupt("events", self.place, "its user is missing");
-                };
-                let created_at = at;
-                let is_owner = false;
-                Change::ParticipantAdded(ParticipantRow {
-                    id,
-                    user_id,
-                    email,
-                    name,
-                    is_owner,
-                    created_at,
-                })
-            }
-            (kind::PARTICIPANT_REMOVED, _, Some(user_id)) => {
-                Change::ParticipantRemoved(RemovedParticipant { user_id })
-            }
-            (kind::SESSION_UPDATED, ..) => Change::SessionUpdated(Session {
-                title: self.title.unwrap_or_default(),
-                updated_at: at,
-                last_seq: seq,
-                ..session.clone()
-            }),
-            (kind::SESSION_DELETED, ..) => Change::SessionDeleted(Nothing {}),
-            _ => return corrupt("events", self.place, "it has an unknown kind"),
+        let message = match self.message {
+            None => None,
+            Some(number) => match message_by_number(connection, number)? {
+                None => return corrupt("events", self.place, "its message is missing"),
+                Some(row) if row.is_deleted() => Some(StoredMessage::Deleted(row.id)),
+                Some(row) => Some(StoredMessage::Live(row.present(connection, session.id)?)),
+            },
         };
-        Ok(Event { session_id: session.id, seq, at, change })
+        let stored = StoredEvent {
+            seq: place::seq(self.place),
+            at: self.at,
+            kind: self.kind,
+            message,
+            user: self.user,
+            participant: self.participant,
+            title: self.title,
+            email: self.email,
+            name: self.name,
+        };
+        stored.event(session)
     }
 }
 
@@ -215,16 +153,22 @@ fn message_by_number(connection: &Connection, number: i64) -> Result<Option<Mess
     Ok(found)
 }
 
-/// A page of the messages alone.
+/// A page of the messages alone: a range, and how many at most.
 pub fn messages(
     connection: &Connection,
     id: SessionId,
-    range: MessageRange,
-    limit: usize,
+    reader: Option<UserId>,
+    (range, limit): (MessageRange, usize),
 ) -> Result<Page<Message>> {
     let mut page = Page { items: Vec::new(), more: false };
-    let Some(row) = sessions::find(connection, id)?.filter(|row| !row.deleted) else {
-        return Ok(page);
+    let row = sessions::find(connection, id)?.filter(|row| !row.stored.deleted);
+    let row = match (row, reader) {
+        (Some(row), Some(user)) if sessions::read_mark(connection, row.num, user)?.is_none() => {
+            return refuse(Refusal::NotAMember);
+        }
+        (Some(row), _) => row,
+        (None, Some(_)) => return refuse(Refusal::SessionNotFound),
+        (None, None) => return Ok(page),
     };
     let (after, before, newest_first) = match range {
         MessageRange::Newest => (0, u64::MAX, true),
@@ -238,7 +182,7 @@ pub fn messages(
     let mut statement = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM messages m {LIVE_SQL} {order}"))?;
     let mut rows = statement.query(params![after, last])?;
-    let mut room = Room::new(limit);
+    let mut room = PageRoom::new(limit);
     while let Some(row) = next_message(&mut rows)? {
         let message = row.present(connection, id)?;
         if !room.take(message_bytes(&message)) {
@@ -259,7 +203,7 @@ pub fn message(
     session: SessionId,
     id: protocol::MessageId,
 ) -> Result<Option<Message>> {
-    let Some(row) = sessions::find(connection, session)?.filter(|row| !row.deleted) else {
+    let Some(row) = sessions::find(connection, session)?.filter(|row| !row.stored.deleted) else {
         return Ok(None);
     };
     match messages::find(connection, row.num, id)?.filter(|row| !row.is_deleted()) {

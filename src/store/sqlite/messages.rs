@@ -7,11 +7,12 @@ use protocol::event::DeletedMessage;
 use protocol::{Change, Message, MessageId, SessionId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::store::kind;
 use crate::store::sqlite::batch::{Batch, EventColumns, Scene};
 use crate::store::sqlite::client_ids::Key;
 use crate::store::sqlite::column::{signed, unsigned};
 use crate::store::sqlite::fault::{corrupt, refuse};
-use crate::store::sqlite::{kind, place};
+use crate::store::sqlite::place;
 use crate::store::{Appended, Draft, Error, Refusal, Result};
 
 /// The columns that [`MessageRow::read`] takes, of the table `messages` as `m`.
@@ -132,7 +133,11 @@ impl Batch<'_, '_> {
         });
         let hash = key.as_ref().map(Key::hash);
         if let (Some(key), Some(hash)) = (key, hash)
-            && let Some(number) = self.known.client_ids.find(self.hot, hash, &key)?
+            && let Some(number) = self.known.client_ids.find(
+                self.hot.connection,
+                &mut self.hot.find_client_id,
+                (hash, &key),
+            )?
         {
             return self.repeat(scene, &draft, number);
         }

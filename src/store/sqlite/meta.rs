@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::store::rows::random_word;
 use crate::store::{Error, Result};
 
 const EPOCH: &str = "epoch";
@@ -28,13 +29,6 @@ fn set(connection: &Connection, key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Twelve random hexadecimal digits.
-fn random_word() -> String {
-    let mut word = uuid::Uuid::new_v4().simple().to_string();
-    word.truncate(12);
-    word
-}
-
 /// What a new store needs to know.
 pub fn begin(connection: &Connection) -> Result<()> {
     if get(connection, EPOCH)?.is_none() {
@@ -50,6 +44,11 @@ pub fn epoch(connection: &Connection) -> Result<String> {
         row: EPOCH.to_owned(),
         what: "is missing".to_owned(),
     })
+}
+
+/// The epoch of the store that this one takes the place of.
+pub fn set_epoch(connection: &Connection, epoch: &str) -> Result<()> {
+    set(connection, EPOCH, epoch)
 }
 
 pub fn renew_epoch(connection: &Connection) -> Result<String> {

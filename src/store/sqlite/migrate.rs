@@ -1,25 +1,18 @@
 //! Brings a database to the schema of this program: numbered SQL files, forward only.
 //!
-//! Each migration runs once, all pending ones in one exclusive transaction, and is kept with its
-//! checksum: a file that was changed after it ran is refused, as is a database of a newer program.
-//! An existing database is copied into the folder before it is changed.
+//! All pending ones run in one exclusive transaction (see [`schema`]). An existing database is
+//! copied into the folder before it is changed.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use aws_lc_rs::digest;
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::store::Result;
+use crate::store::schema::{self, Applied, Migration};
 use crate::store::sqlite::column::{signed, unsigned};
 use crate::store::sqlite::folder::Folder;
 use crate::store::sqlite::{backup, meta};
-use crate::store::{Error, Result};
 use protocol::Timestamp;
-
-struct Migration {
-    name: &'static str,
-    sql: &'static str,
-}
 
 /// In order; the version is the place in this list, from 1.
 const MIGRATIONS: &[Migration] = &[Migration {
@@ -74,7 +67,7 @@ pub fn run_locked(connection: &mut Connection, folder: &Folder) -> Result<()> {
         transaction.execute_batch(migration.sql)?;
         transaction.execute(
             "INSERT INTO schema_migrations (version, name, checksum, at) VALUES (?1, ?2, ?3, ?4)",
-            params![signed(version), migration.name, checksum(migration.sql), Timestamp::now().0],
+            params![signed(version), migration.name, migration.checksum(), Timestamp::now().0],
         )?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -91,37 +84,13 @@ pub fn applied(connection: &Connection) -> Result<u64> {
     let mut statement = connection
         .prepare("SELECT version, name, checksum FROM schema_migrations ORDER BY version")?;
     let rows = statement.query_map([], |row| {
-        Ok((unsigned(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+        Ok(Applied { version: unsigned(row, 0)?, name: row.get(1)?, checksum: row.get(2)? })
     })?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    for (version, name, sum) in &rows {
-        let known = (1..).zip(MIGRATIONS).find(|(number, _)| number == version);
-        let Some((_, migration)) = known else {
-            return Err(Error::Other(format!(
-                "the database has schema {version} ({name}), this program knows up to {}: \
-                 run the newer program, or restore an older backup",
-                latest()
-            )));
-        };
-        if *sum != checksum(migration.sql) {
-            return Err(Error::Other(format!(
-                "migration {name} of the database is not the one in this program: \
-                 they come from different builds"
-            )));
-        }
-    }
-    Ok(rows.len() as u64)
+    schema::check(&rows, MIGRATIONS)
 }
 
 fn copy_path(folder: &Folder, version: u64) -> PathBuf {
     let name = format!("before-schema-{}-{}.db", version + 1, Timestamp::now().as_ms());
     folder.dir().join(name)
-}
-
-fn checksum(sql: &str) -> String {
-    let sum = digest::digest(&digest::SHA256, sql.as_bytes());
-    sum.as_ref().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes what is written");
-        text
-    })
 }

@@ -3,8 +3,8 @@
 //! One thread writes ([`writer`]): it commits what waits ([`queue`]) in one transaction
 //! ([`batch`]), remembering heads and members between commits ([`known`]). A few connections read
 //! ([`readers`]). The files: [`folder`] (paths, modes, the server's lock), [`connection`] (how
-//! SQLite is set), [`migrate`], [`backup`]. The tables by noun: [`accounts`], [`tokens`],
-//! [`sessions`], [`participants`], [`messages`], [`log`].
+//! SQLite is set), [`migrate`], [`backup`]; all of it at once: [`moving`]. The tables by noun:
+//! [`accounts`], [`tokens`], [`sessions`], [`participants`], [`messages`], [`log`].
 //!
 //! The CLI opens the same folder beside a running server ([`Mode::Beside`]): it may do everything
 //! but append, which needs the server's sink.
@@ -19,12 +19,12 @@ mod connection;
 mod fault;
 mod folder;
 mod hot;
-mod kind;
 mod known;
 mod log;
 mod messages;
 mod meta;
 mod migrate;
+pub mod moving;
 mod participants;
 mod place;
 #[cfg(test)]
@@ -47,15 +47,17 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::store::outcome::Outcome;
+use crate::store::rows::new_session;
 use crate::store::{
-    Access, Account, Append, Health, Listed, LogPage, MessageRange, NewAccount, Page, Pending,
-    Permit, Result, Revocation, Sink, Store, Ticket,
+    Access, Account, Append, Health, Listed, LogPage, Marked, MessageRange, NewAccount, Page,
+    Pending, Permit, Result, Revocation, Sink, Store, Ticket,
 };
 use fault::stopped;
 use folder::{Folder, Lock};
 use queue::{Item, Mark, Queue};
 use readers::Readers;
-use writer::{Outcome, Writer};
+use writer::Writer;
 
 /// As whom a store is opened.
 pub enum Mode {
@@ -127,7 +129,7 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let room = self.queue.admit_job().await;
+        let room = self.queue.room.admit_job().await;
         let (job, answer) = queue::job(work, room);
         self.queue.push(Item::Job(job));
         answer.await.unwrap_or_else(|_| Err(stopped()))
@@ -208,16 +210,7 @@ impl Store for Sqlite {
         title: String,
         at: Timestamp,
     ) -> Result<Session> {
-        let new = Session {
-            id,
-            user_id: owner,
-            title,
-            created_at: at,
-            updated_at: at,
-            last_seq: 0,
-            epoch: self.epoch.to_string(),
-            is_owner: Some(true),
-        };
+        let new = new_session(id, owner, title, at, &self.epoch);
         self.write(move |connection| sessions::create(connection, new)).await
     }
 
@@ -259,20 +252,15 @@ impl Store for Sqlite {
         self.readers.read(move |connection| participants::ids(connection, session)).await
     }
 
-    async fn set_read_mark(
-        &self,
-        session: SessionId,
-        user: UserId,
-        seq: u64,
-    ) -> Result<Option<u64>> {
-        let room = self.queue.admit_job().await;
+    async fn set_read_mark(&self, session: SessionId, user: UserId, seq: u64) -> Result<Marked> {
+        let room = self.queue.room.admit_job().await;
         let (reply, answer) = oneshot::channel();
         self.queue.push(Item::Mark(Mark { session, user, seq, reply, _room: room }));
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
     async fn admit(&self, bytes: usize) -> Permit {
-        self.queue.admit(bytes).await
+        self.queue.room.admit(bytes).await
     }
 
     fn append(&self, append: Append, permit: Permit) -> Pending {
@@ -288,13 +276,21 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn heads(&self, sessions: &[SessionId]) -> Result<Vec<(SessionId, u64)>> {
+        let sessions = sessions.to_vec();
+        self.readers.read(move |connection| sessions::heads(connection, &sessions)).await
+    }
+
     async fn messages(
         &self,
         session: SessionId,
+        reader: Option<UserId>,
         range: MessageRange,
         limit: usize,
     ) -> Result<Page<Message>> {
-        self.readers.read(move |connection| log::messages(connection, session, range, limit)).await
+        self.readers
+            .read(move |connection| log::messages(connection, session, reader, (range, limit)))
+            .await
     }
 
     async fn message(&self, session: SessionId, message: MessageId) -> Result<Option<Message>> {
@@ -312,7 +308,11 @@ impl Store for Sqlite {
     async fn health(&self) -> Health {
         let folder = self.folder.clone();
         let free = tokio::task::spawn_blocking(move || folder.free_bytes()).await;
-        Health { last_commit: self.outcome.get(), free_bytes: free.unwrap_or(None) }
+        Health {
+            last_commit: self.outcome.get(),
+            free_bytes: free.unwrap_or(None),
+            clock_ahead_seconds: None,
+        }
     }
 
     async fn close(&self) {

@@ -33,7 +33,7 @@ pub fn list(
     limit: usize,
 ) -> Result<Option<Page<ParticipantRow>>> {
     let mut items = Vec::new();
-    let Some(row) = sessions::find(connection, session)?.filter(|row| !row.deleted) else {
+    let Some(row) = sessions::find(connection, session)?.filter(|row| !row.stored.deleted) else {
         return Ok(before.is_none().then_some(Page { items, more: false }));
     };
     let mut behind = (i64::MIN, [0; 16]);
@@ -44,7 +44,7 @@ pub fn list(
                     "SELECT {COLUMNS} FROM members m JOIN users u ON u.id = m.user_id
                      WHERE m.session = ?1 AND m.user_id = ?2"
                 ))?
-                .query_row(params![row.num, row.owner.as_bytes()], read)
+                .query_row(params![row.num, row.stored.owner.as_bytes()], read)
                 .optional()?;
             items.extend(owner);
         }

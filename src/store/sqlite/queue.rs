@@ -1,29 +1,18 @@
 //! What waits for the writer: appends, read marks, and other writes, in the order they came.
 //!
-//! Bounded twice: appends by the bytes that they hold, other writes by their number. The room is
-//! taken before an item is queued and goes back when it is answered, so that the queue itself
-//! needs no limit. The sleeping writer is woken only if it sleeps: a signal is a system call.
+//! Bounded by the [`Room`] that is taken before an item is queued. The sleeping writer is woken
+//! only if it sleeps: a signal is a system call.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use protocol::{SessionId, UserId};
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::store::{Action, Append, Error, Permit, Reply, Result};
-
-/// Bytes that appends may hold while they wait.
-pub const APPEND_QUEUE_BYTES_MAX: usize = 64 << 20;
-/// What an append holds beside its contents, in bytes, about.
-pub const APPEND_COST_BYTES: usize = 512;
-/// Other writes that may wait.
-pub const JOBS_MAX: usize = 1_024;
-/// Items of one transaction.
-pub const COMMIT_ITEMS_MAX: usize = 1_024;
-/// Contents of one transaction, in bytes (one item at least).
-pub const COMMIT_BYTES_MAX: usize = 8 << 20;
+use crate::store::room::{self, Room};
+use crate::store::{Append, Error, Marked, Permit, Reply, Result};
 
 /// A write that is no event.
 pub trait Job: Send {
@@ -38,7 +27,7 @@ pub struct Mark {
     pub session: SessionId,
     pub user: UserId,
     pub seq: u64,
-    pub reply: oneshot::Sender<Result<Option<u64>>>,
+    pub reply: oneshot::Sender<Result<Marked>>,
     pub _room: OwnedSemaphorePermit,
 }
 
@@ -53,11 +42,7 @@ impl Item {
     /// Of its contents.
     fn bytes(&self) -> usize {
         match self {
-            Self::Append { append, .. } => match &append.action {
-                Action::Send { draft } => draft.content.len(),
-                Action::Edit { content, .. } => content.len(),
-                _ => 0,
-            },
+            Self::Append { append, .. } => append.action.bytes(),
             Self::Mark(_) | Self::Job(_) => 0,
         }
     }
@@ -76,8 +61,8 @@ pub enum Taken {
 pub struct Queue {
     waiting: Mutex<Waiting>,
     wake: Condvar,
-    append_room: Arc<Semaphore>,
-    job_room: Arc<Semaphore>,
+    /// For what is about to be queued.
+    pub room: Room,
 }
 
 #[derive(Default)]
@@ -90,26 +75,7 @@ struct Waiting {
 
 impl Queue {
     pub fn new() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            wake: Condvar::new(),
-            append_room: Arc::new(Semaphore::new(APPEND_QUEUE_BYTES_MAX)),
-            job_room: Arc::new(Semaphore::new(JOBS_MAX)),
-        }
-    }
-
-    /// Waits for room for an append with contents of `bytes`.
-    pub async fn admit(&self, bytes: usize) -> Permit {
-        let cost = bytes.saturating_add(APPEND_COST_BYTES).min(APPEND_QUEUE_BYTES_MAX);
-        let cost = u32::try_from(cost).expect("the queue's limit fits 32 bits");
-        let room = Arc::clone(&self.append_room).acquire_many_owned(cost).await;
-        Permit(room.expect("the room is never closed"))
-    }
-
-    /// Waits for room for another write.
-    pub async fn admit_job(&self) -> OwnedSemaphorePermit {
-        let room = Arc::clone(&self.job_room).acquire_owned().await;
-        room.expect("the room is never closed")
+        Self { waiting: Mutex::default(), wake: Condvar::new(), room: Room::new() }
     }
 
     /// Queues an item; drops it, which answers it, when the store is closing.
@@ -134,17 +100,7 @@ impl Queue {
         if waiting.items.is_empty() {
             return if waiting.closed { Taken::Closed } else { Taken::Nothing };
         }
-        let mut bytes = 0;
-        let count = waiting
-            .items
-            .iter()
-            .take(COMMIT_ITEMS_MAX)
-            .take_while(|item| {
-                let first = bytes == 0;
-                bytes += item.bytes();
-                first || bytes <= COMMIT_BYTES_MAX
-            })
-            .count();
+        let count = room::fit(waiting.items.iter().map(Item::bytes));
         if count == waiting.items.len() {
             let items = std::mem::take(&mut waiting.items);
             drop(waiting);

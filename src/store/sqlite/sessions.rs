@@ -1,9 +1,9 @@
 //! Sessions: made, looked at, and listed for their members.
 
-use protocol::limits::UNREAD_COUNT_MAX;
 use protocol::{Session, SessionId, Timestamp, UserId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::store::rows::{self, StoredSession};
 use crate::store::sqlite::column::unsigned;
 use crate::store::sqlite::fault::refuse;
 use crate::store::sqlite::messages;
@@ -23,24 +23,16 @@ pub const LISTED_FROM: &str = "FROM members m JOIN sessions s ON s.num = m.sessi
 pub const DELETED_ABOVE: &str = "SELECT count(*) FROM messages INDEXED BY deleted_messages
      WHERE state = 4 AND place > ?1 AND place <= ?2";
 
-/// A stored session, deleted or not.
+/// A stored session, with what only this database needs of it.
 pub struct SessionRow {
     pub num: Num,
-    pub id: SessionId,
-    pub owner: UserId,
-    pub title: String,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    pub last_seq: u64,
-    pub message_count: u64,
     pub last_live_seq: u64,
-    pub deleted: bool,
+    pub stored: StoredSession,
 }
 
 impl SessionRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            num: row.get(0)?,
+        let stored = StoredSession {
             id: SessionId::from_bytes(row.get(1)?),
             owner: UserId::from_bytes(row.get(2)?),
             title: row.get(3)?,
@@ -48,23 +40,9 @@ impl SessionRow {
             updated_at: Timestamp(row.get(5)?),
             last_seq: unsigned(row, 6)?,
             message_count: unsigned(row, 7)?,
-            last_live_seq: unsigned(row, 8)?,
             deleted: row.get(9)?,
-        })
-    }
-
-    /// As `viewer` sees it; with none, as events have it.
-    pub fn session(&self, epoch: &str, viewer: Option<UserId>) -> Session {
-        Session {
-            id: self.id,
-            user_id: self.owner,
-            title: self.title.clone(),
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-            last_seq: self.last_seq,
-            epoch: epoch.to_owned(),
-            is_owner: viewer.map(|user| user == self.owner),
-        }
+        };
+        Ok(Self { num: row.get(0)?, last_live_seq: unsigned(row, 8)?, stored })
     }
 }
 
@@ -115,16 +93,24 @@ pub fn access(
     id: SessionId,
     user: UserId,
 ) -> Result<Option<Access>> {
-    let Some(row) = find(connection, id)?.filter(|row| !row.deleted) else { return Ok(None) };
-    let read_seq = connection
-        .prepare_cached("SELECT read_seq FROM members WHERE session = ?1 AND user_id = ?2")?
-        .query_row(params![row.num, user.as_bytes()], |row| unsigned(row, 0))
-        .optional()?;
+    let Some(row) = find(connection, id)?.filter(|row| !row.stored.deleted) else {
+        return Ok(None);
+    };
+    let read_seq = read_mark(connection, row.num, user)?;
     Ok(Some(Access {
-        session: row.session(epoch, Some(user)),
+        session: row.stored.session(epoch, Some(user)),
         is_member: read_seq.is_some(),
         read_seq: read_seq.unwrap_or(0),
     }))
+}
+
+/// A member's read mark.
+pub fn read_mark(connection: &Connection, session: Num, user: UserId) -> Result<Option<u64>> {
+    let found = connection
+        .prepare_cached("SELECT read_seq FROM members WHERE session = ?1 AND user_id = ?2")?
+        .query_row(params![session, user.as_bytes()], |row| unsigned(row, 0))
+        .optional()?;
+    Ok(found)
 }
 
 /// The sessions of a user, newest first.
@@ -164,26 +150,24 @@ pub fn list(
             seq => messages::at(connection, place::at(row.num, seq))?,
         };
         let last_message = match last_message {
-            Some(message) => Some(message.present(connection, row.id)?),
+            Some(message) => Some(message.present(connection, row.stored.id)?),
             None => None,
         };
         let unread_count = unread(connection, &row, read_seq, read_count)?;
-        Ok(Listed { session: row.session(epoch, Some(user)), unread_count, last_message })
+        Ok(Listed { session: row.stored.session(epoch, Some(user)), unread_count, last_message })
     });
     Ok(Some(Page { items: items.collect::<Result<_>>()?, more }))
 }
 
-/// Messages above a read mark that were not deleted. All of them are of others, for the own
-/// sending moves the mark. `read_count` were created up to the mark, so nothing is counted here
-/// but the deleted ones above it.
+/// Messages above a read mark that were not deleted. `read_count` were created up to the mark, so
+/// nothing is counted here but the deleted ones above it.
 fn unread(
     connection: &Connection,
     session: &SessionRow,
     read_seq: u64,
     read_count: u64,
 ) -> Result<u64> {
-    let created = session.message_count.saturating_sub(read_count);
-    if created == 0 {
+    if session.stored.message_count <= read_count {
         return Ok(0);
     }
     let deleted = connection
@@ -191,5 +175,16 @@ fn unread(
         .query_row(params![place::at(session.num, read_seq), place::end(session.num)], |row| {
             unsigned(row, 0)
         })?;
-    Ok(created.saturating_sub(deleted).min(UNREAD_COUNT_MAX))
+    Ok(rows::unread(session.stored.message_count, read_count, deleted))
+}
+
+/// The last numbers of some sessions' logs.
+pub fn heads(connection: &Connection, sessions: &[SessionId]) -> Result<Vec<(SessionId, u64)>> {
+    let mut statement = connection.prepare_cached("SELECT last_seq FROM sessions WHERE id = ?1")?;
+    let mut found = Vec::with_capacity(sessions.len());
+    for id in sessions {
+        let head = statement.query_row([id.as_bytes()], |row| unsigned(row, 0)).optional()?;
+        found.extend(head.map(|head| (*id, head)));
+    }
+    Ok(found)
 }

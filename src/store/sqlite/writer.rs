@@ -12,43 +12,28 @@
 //! left in the file, if it left anything, is the truth then, and numbers go on after it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::Event;
 use rusqlite::Connection;
 
+use crate::store::outcome::Outcome;
 use crate::store::sqlite::batch::Batch;
 use crate::store::sqlite::chores::Chores;
 use crate::store::sqlite::connection;
-use crate::store::sqlite::fault::is_disk_full;
+use crate::store::sqlite::fault::{is_disk_full, only_the_server};
 use crate::store::sqlite::folder::Folder;
 use crate::store::sqlite::hot::Hot;
 use crate::store::sqlite::known::Known;
 use crate::store::sqlite::meta;
 use crate::store::sqlite::queue::{Item, Job, Queue, Taken};
-use crate::store::{Appended, Commit, Error, Permit, Reply, Result, Sink};
+use crate::store::{Appended, Commit, Error, Marked, Permit, Reply, Result, Sink};
 
 /// Between two attempts to write again when nobody asks.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a checkpoint waits for readers of an older state.
 const READERS_PATIENCE: Duration = Duration::from_millis(250);
-
-/// How the last commit went; the writer's word to everybody else.
-#[derive(Default)]
-pub struct Outcome(Mutex<Option<String>>);
-
-impl Outcome {
-    pub fn get(&self) -> std::result::Result<(), String> {
-        let failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.clone().map_or(Ok(()), Err)
-    }
-
-    fn set(&self, outcome: &Result<()>) {
-        let text = outcome.as_ref().err().map(ToString::to_string);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
-    }
-}
 
 /// What the thread works with for its whole life.
 pub struct Writer {
@@ -238,11 +223,7 @@ fn begin_and_do(
     for item in items {
         match waiting.admit(item) {
             Work::Append(append) => {
-                let outcome = if serves {
-                    batch.append(append)
-                } else {
-                    Err(Error::Unavailable("only the server appends".to_owned()))
-                };
+                let outcome = if serves { batch.append(append) } else { Err(only_the_server()) };
                 if serves {
                     unless_spoiled(&outcome, batch)?;
                 }
@@ -286,7 +267,7 @@ struct Waiting {
 }
 
 enum Waiter {
-    Mark { mark: crate::store::sqlite::queue::Mark, result: Result<Option<u64>> },
+    Mark { mark: crate::store::sqlite::queue::Mark, result: Result<Marked> },
     Job { job: Box<dyn Job>, result: Result<()> },
 }
 
@@ -314,7 +295,7 @@ impl Waiting {
                 Work::Append(append)
             }
             Item::Mark(mark) => {
-                self.others.push(Waiter::Mark { mark, result: Ok(None) });
+                self.others.push(Waiter::Mark { mark, result: Ok(Marked::default()) });
                 Work::Mark(self.others.len() - 1)
             }
             Item::Job(job) => {

@@ -9,7 +9,7 @@ pub async fn a_message_is_stored_as_it_was_sent(world: World) {
     let (session, _, participant) = world.shared_session().await;
     let draft = Draft {
         id: MessageId::new(),
-        content: "tab\tline\r\n \u{0}\u{1F600} end ".to_owned(),
+        content: "tab\tline\r\n \u{1F600} end ".to_owned(),
         file_url: Some("https://example.org/f".to_owned()),
         is_ai_message: true,
         client_id: Some("key".to_owned()),

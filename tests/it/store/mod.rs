@@ -3,16 +3,18 @@
 //! Every promise of [`assistdeck::store::Store`] is one function with a sentence for a name, over
 //! a [`world::World`]: a fresh store of some backend, with a sink that records. [`every_promise`]
 //! makes a test of each for one backend; another backend calls it with its own home. What only one
-//! backend promises is in its own file (`sqlite`).
+//! backend promises is in its own file (`sqlite`, `postgres`).
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod accounts;
 mod appends;
 mod deletion;
+mod moving;
 mod order;
 mod pages;
 mod participants;
+mod postgres;
 mod refusals;
 mod repeats;
 mod sessions;
@@ -101,6 +103,7 @@ macro_rules! every_promise {
                 messages_without_client_id_are_never_repeats,
             ]
             pages: [
+                messages_are_for_members,
                 pages_of_the_log_join_without_hole_or_overlap,
                 a_page_of_the_log_ends_at_its_bytes,
                 one_item_always_fits,
@@ -110,6 +113,7 @@ macro_rules! every_promise {
                 pages_of_messages_end_at_their_bytes_at_the_far_end,
                 a_page_knows_whether_there_is_more,
                 a_message_is_found_in_its_own_session_only,
+                the_heads_of_many_sessions_are_read_at_once,
             ]
             deletion: [
                 events_of_a_deleted_message_replay_as_deletions_under_their_own_numbers,

@@ -1,16 +1,35 @@
 //! Pages of the log and of messages.
 
-use assistdeck::store::{Action, MessageRange, Page};
+use assistdeck::store::{Action, MessageRange, Page, Refusal};
 use protocol::limits::{CONTENT_BYTES_MAX, PAGE_BYTES_MAX};
 use protocol::{Message, MessageId, SessionId};
 
-use super::world::{World, event};
+use super::world::{World, event, refused};
 
 async fn page(world: &World, session: SessionId, range: MessageRange, limit: usize) -> Page<u64> {
-    let page = world.store.messages(session, range, limit).await.unwrap();
+    let page = world.store.messages(session, None, range, limit).await.unwrap();
     let items: Vec<u64> = page.items.iter().map(|message: &Message| message.seq).collect();
     assert!(items.is_sorted());
     Page { items, more: page.more }
+}
+
+pub async fn messages_are_for_members(world: World) {
+    let (session, owner, participant) = world.shared_session().await;
+    let sent = world.send(session, owner, "hello").await.seq;
+    let read = async |session, user| {
+        let page = world.store.messages(session, Some(user), MessageRange::Newest, 5).await?;
+        Ok(page.items.iter().map(|message| message.seq).collect::<Vec<_>>())
+    };
+    for user in [owner, participant] {
+        assert_eq!(read(session, user).await, Ok(vec![sent]));
+    }
+    let stranger = world.user().await;
+    assert_eq!(refused(read(session, stranger).await), Refusal::NotAMember);
+    assert_eq!(refused(read(SessionId::new(), owner).await), Refusal::SessionNotFound);
+    event(world.append(session, owner, Action::RemoveParticipant { user: participant }).await);
+    assert_eq!(refused(read(session, participant).await), Refusal::NotAMember);
+    event(world.append(session, owner, Action::DeleteSession).await);
+    assert_eq!(refused(read(session, owner).await), Refusal::SessionNotFound);
 }
 
 /// 300 events of several kinds.
@@ -167,4 +186,19 @@ pub async fn a_message_is_found_in_its_own_session_only(world: World) {
     assert_eq!(world.store.message(session, message.id).await.unwrap(), Some(message.clone()));
     assert_eq!(world.store.message(elsewhere, message.id).await.unwrap(), None);
     assert_eq!(world.store.message(session, MessageId::new()).await.unwrap(), None);
+}
+
+pub async fn the_heads_of_many_sessions_are_read_at_once(world: World) {
+    let (session, owner, _) = world.shared_session().await;
+    let (empty, deleted) = (world.session(owner).await, world.session(owner).await);
+    world.send(session, owner, "x").await;
+    world.send(deleted, owner, "x").await;
+    event(world.append(deleted, owner, Action::DeleteSession).await);
+    let asked = [session, SessionId::new(), empty, deleted];
+    let mut heads = world.store.heads(&asked).await.unwrap();
+    heads.sort();
+    let mut expected = [(session, 2), (empty, 0), (deleted, 2)];
+    expected.sort();
+    assert_eq!(heads, expected);
+    assert_eq!(world.store.heads(&[]).await.unwrap(), []);
 }

@@ -125,15 +125,21 @@ pub async fn a_read_mark_only_grows_and_never_passes_the_head(mut world: World) 
     for _ in 0..4 {
         world.send(session, owner, "x").await;
     }
-    let mark = async |seq| world.store.set_read_mark(session, participant, seq).await.unwrap();
-    assert_eq!(mark(3).await, Some(3));
-    assert_eq!(mark(2).await, Some(3));
-    assert_eq!(mark(u64::MAX).await, Some(5));
-    assert_eq!(mark(0).await, Some(5));
+    let mark = async |seq| {
+        let marked = world.store.set_read_mark(session, participant, seq).await.unwrap();
+        (marked.seq, marked.has_grown)
+    };
+    assert_eq!(mark(3).await, (3, true));
+    assert_eq!(mark(3).await, (3, false));
+    assert_eq!(mark(2).await, (3, false));
+    assert_eq!(mark(u64::MAX).await, (5, true));
+    assert_eq!(mark(0).await, (5, false));
     let stranger = world.user().await;
-    assert_eq!(world.store.set_read_mark(session, stranger, 1).await.unwrap(), None);
+    let outcome = world.store.set_read_mark(session, stranger, 1).await;
+    assert_eq!(refused(outcome), Refusal::NotAMember);
     let nowhere = SessionId::new();
-    assert_eq!(world.store.set_read_mark(nowhere, owner, 1).await.unwrap(), None);
+    let outcome = world.store.set_read_mark(nowhere, owner, 1).await;
+    assert_eq!(refused(outcome), Refusal::SessionNotFound);
     world.reopen().await;
     let access = world.store.access(session, participant).await.unwrap().unwrap();
     assert_eq!(access.read_seq, 5);

@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use assistdeck::store::sqlite::{Mode, Sqlite};
+use assistdeck::store::moving::{Source, Target};
+use assistdeck::store::sqlite::{Mode, Sqlite, moving};
 use assistdeck::store::{Action, Append, Commit, Error, Sink, Store};
 use async_trait::async_trait;
 use protocol::{SessionId, UserId};
@@ -18,16 +19,24 @@ use rusqlite::Connection;
 use super::world::{Home, World, draft, event, now, until};
 
 /// A temporary data folder.
-struct Folder(tempfile::TempDir);
+pub struct Folder(tempfile::TempDir);
 
 #[async_trait]
 impl Home for Folder {
     async fn open(&self, sink: Sink) -> Arc<dyn Store> {
         Arc::new(server(self.0.path(), sink).expect("the store opens"))
     }
+
+    async fn source(&self) -> Box<dyn Source> {
+        moving::source(self.0.path()).expect("it is there")
+    }
+
+    async fn target(&self) -> Result<Box<dyn Target>, Error> {
+        moving::target(self.0.path())
+    }
 }
 
-fn folder() -> Folder {
+pub fn folder() -> Folder {
     Folder(tempfile::tempdir().expect("a temporary folder"))
 }
 
@@ -94,18 +103,8 @@ async fn a_second_server_is_kept_off_until_the_first_has_closed() {
 #[tokio::test]
 async fn a_tool_beside_the_server_does_everything_but_append() {
     let (world, dir) = world().await;
-    let (session, owner, _) = world.shared_session().await;
     let beside = Sqlite::open(&dir, Mode::Beside).unwrap();
-    let at = now();
-    assert!(beside.set_disabled(owner, true, at).await.unwrap());
-    assert!(world.store.account(owner).await.unwrap().unwrap().disabled);
-    assert_eq!(world.store.revocation_head().await.unwrap(), 1);
-    assert_eq!(beside.log(session, 0, 10).await.unwrap().unwrap().events.len(), 1);
-    let append = Append { session, actor: owner, at, action: Action::Send { draft: draft("x") } };
-    let refused = beside.append(append, beside.admit(1).await).await.unwrap();
-    assert!(matches!(refused, Err(Error::Unavailable(_))));
-    beside.close().await;
-    assert_eq!(world.send(session, owner, "still here").await.seq, 2);
+    world.check_tool(&beside).await;
 }
 
 #[tokio::test]

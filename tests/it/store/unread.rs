@@ -5,6 +5,7 @@ use protocol::limits::UNREAD_COUNT_MAX;
 use protocol::{Message, SessionId, UserId};
 
 use super::world::{World, draft, event};
+use crate::support::Dice;
 
 pub async fn messages_of_others_above_the_mark_are_unread(world: World) {
     let (session, owner, participant) = world.shared_session().await;
@@ -41,19 +42,6 @@ pub async fn unread_messages_are_counted_to_a_thousand(world: World) {
     assert_eq!(world.unread(session, participant).await, UNREAD_COUNT_MAX - 4);
 }
 
-/// A small generator with a known sequence (SplitMix64).
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % end as u64) as usize
-    }
-}
-
 /// What a person with a pencil would keep.
 #[derive(Default)]
 struct Model {
@@ -78,7 +66,7 @@ impl Model {
 
 pub async fn unread_counts_are_those_of_a_naive_model(mut world: World) {
     for seed in 0..3 {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let (session, owner, participant) = world.shared_session().await;
         let mut model =
             Model { head: 1, members: vec![(owner, 0), (participant, 1)], ..Model::default() };
@@ -110,8 +98,8 @@ async fn act(
     dice: &mut Dice,
 ) {
     let (owner, _) = model.members[0];
-    let (user, _) = model.members[dice.below(model.members.len())];
-    match dice.below(12) {
+    let (user, _) = model.members[dice.index(model.members.len())];
+    match dice.index(12) {
         0..5 => {
             let message = world.send(session, user, "x").await;
             model.head += 1;
@@ -119,12 +107,12 @@ async fn act(
             model.mark(user, model.head);
         }
         5..7 => {
-            let seq = dice.below(model.head as usize + 3) as u64;
+            let seq = dice.index(model.head as usize + 3) as u64;
             world.store.set_read_mark(session, user, seq).await.unwrap();
             model.mark(user, seq);
         }
         7..9 if !model.messages.is_empty() => {
-            let at = dice.below(model.messages.len());
+            let at = dice.index(model.messages.len());
             if let Some(message) = model.messages[at].take() {
                 world.delete(session, owner, message.id).await;
                 model.head += 1;

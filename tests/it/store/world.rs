@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use assistdeck::store::moving::{Source, Target};
 use assistdeck::store::{
     Action, Append, Appended, Commit, Draft, Error, LogPage, MessageRange, NewAccount, Pending,
     Refusal, Result, Sink, Store,
@@ -18,6 +19,10 @@ use protocol::{
 pub trait Home: Send + Sync {
     /// Opens the store; what it had before is there again.
     async fn open(&self, sink: Sink) -> Arc<dyn Store>;
+    /// Everything in it, as of now.
+    async fn source(&self) -> Box<dyn Source>;
+    /// Opens it to take what comes from another.
+    async fn target(&self) -> Result<Box<dyn Target>>;
 }
 
 /// A store, and all that it told its sink.
@@ -87,6 +92,14 @@ impl World {
     pub async fn reopen_with(&mut self, sink: Sink) {
         self.store.close().await;
         self.store = self.home.open(sink).await;
+    }
+
+    pub async fn source(&self) -> Box<dyn Source> {
+        self.home.source().await
+    }
+
+    pub async fn target(&self) -> Result<Box<dyn Target>> {
+        self.home.target().await
     }
 
     /// What the sink was given, of one session.
@@ -168,7 +181,7 @@ impl World {
 
     /// The newest thousand messages.
     pub async fn messages(&self, session: SessionId) -> Vec<Message> {
-        let page = self.store.messages(session, MessageRange::Newest, 1000).await;
+        let page = self.store.messages(session, None, MessageRange::Newest, 1000).await;
         page.expect("messages are read").items
     }
 
@@ -183,6 +196,22 @@ impl World {
         let items = page.expect("a first page").items;
         let listed = items.iter().find(|listed| listed.session.id == session);
         listed.expect("the session is listed").unread_count
+    }
+
+    /// A tool's way to the store while the server has it open: it does everything but append.
+    pub async fn check_tool(&self, beside: &dyn Store) {
+        let (session, owner, _) = self.shared_session().await;
+        let at = now();
+        assert!(beside.set_disabled(owner, true, at).await.unwrap());
+        assert!(self.store.account(owner).await.unwrap().unwrap().disabled);
+        assert_eq!(self.store.revocation_head().await.unwrap(), 1);
+        assert_eq!(beside.log(session, 0, 10).await.unwrap().unwrap().events.len(), 1);
+        let action = Action::Send { draft: draft("x") };
+        let append = Append { session, actor: owner, at, action };
+        let refused = beside.append(append, beside.admit(1).await).await.unwrap();
+        assert!(matches!(refused, Err(Error::Unavailable(_))));
+        beside.close().await;
+        assert_eq!(self.send(session, owner, "still here").await.seq, 2);
     }
 }
 

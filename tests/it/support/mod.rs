@@ -5,20 +5,27 @@
 //! password to be hashed. Nothing here sleeps to prove that something is absent or ready: send
 //! a marker and read up to it.
 
+#[path = "../../support/dice.rs"]
 mod dice;
 pub mod frames;
 mod http;
+#[path = "../../support/nats.rs"]
+pub mod nats;
 pub mod paths;
+#[path = "../../support/postgres.rs"]
+pub mod postgres;
 mod raw;
 mod socket;
 mod stream;
 pub mod token;
 mod user;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use assistdeck::auth::{NewUser, Secret};
-use assistdeck::config::{Config, Given};
+use assistdeck::chat::Chat;
+use assistdeck::config::{BusKind, Config, Given, Hidden};
 use assistdeck::server::Server;
 use protocol::UserKind;
 use serde_json::json;
@@ -39,6 +46,10 @@ pub struct TestServer {
     server: Option<Server>,
     authority: String,
     folder: TempDir,
+    /// Where the store is PostgreSQL.
+    database: Option<String>,
+    /// Where it has other nodes beside it.
+    bus: Option<BusKind>,
     adapt: fn(&mut Config),
 }
 
@@ -50,7 +61,40 @@ impl TestServer {
     /// With other settings than the default.
     pub async fn with(adapt: fn(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Self { server: None, authority: String::new(), folder, adapt };
+        // All behaviours on the other store: see docs/testing.md.
+        let on_postgres = std::env::var("ASSISTDECK_TEST_STORE").is_ok_and(|it| it == "postgres");
+        let database = on_postgres.then(postgres::fresh);
+        Self::opened(folder, database, None, adapt).await
+    }
+
+    /// One of several nodes on that database, which hear of each other on that bus.
+    pub async fn node(database: &str, bus: BusKind) -> Self {
+        let often = |config: &mut Config| {
+            config.head_check_interval = std::time::Duration::from_secs(1);
+        };
+        Self::node_with(database, bus, often).await
+    }
+
+    pub async fn node_with(database: &str, bus: BusKind, adapt: fn(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let database = Some(database.to_owned());
+        Self::opened(folder, database, Some(bus), adapt).await
+    }
+
+    /// On the embedded store, whatever else is tested: for what is about its files.
+    pub async fn embedded() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::opened(folder, None, None, |_| {}).await
+    }
+
+    async fn opened(
+        folder: TempDir,
+        database: Option<String>,
+        bus: Option<BusKind>,
+        adapt: fn(&mut Config),
+    ) -> Self {
+        let authority = String::new();
+        let mut server = Self { server: None, authority, folder, database, bus, adapt };
         server.open().await;
         server
     }
@@ -58,7 +102,9 @@ impl TestServer {
     async fn open(&mut self) {
         let mut config = Config::new(&Given::default()).expect("the defaults are valid");
         config.data_dir = self.data_dir();
+        config.database_url = self.database.as_deref().map(Hidden::new);
         config.listen = vec!["127.0.0.1:0".parse().expect("an address")];
+        config.bus = self.bus.clone();
         config.jwt_secret = Secret::new(SECRET);
         (self.adapt)(&mut config);
         let server = Server::start(config).await.expect("the server starts");
@@ -88,6 +134,11 @@ impl TestServer {
     /// A call without a token.
     pub fn call(&self, method: &str, path: &str) -> Call {
         Call::new(&self.authority, method, path)
+    }
+
+    /// What an operator does.
+    pub fn auth(&self) -> &assistdeck::auth::Auth {
+        &self.server.as_ref().expect("it runs").app().auth
     }
 
     /// A connection without manners.
@@ -136,6 +187,11 @@ impl TestServer {
         let token = sign(&json!({"sub": id, "iat": now_s(), "exp": now_s() + 3600}));
         let (name, email) = (agent.name, agent.email);
         TestUser { id, name, email, token, authority: self.authority.clone() }
+    }
+
+    /// The domain, for what no client can bring about at will.
+    pub fn chat(&self) -> Arc<Chat> {
+        self.server.as_ref().expect("it runs").app().chat.clone()
     }
 
     /// The same user at the server as it listens now.

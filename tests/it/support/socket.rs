@@ -152,7 +152,13 @@ impl Socket {
     }
 
     /// The close code; what came before it is given too.
-    pub async fn rest(mut self) -> (u16, Vec<Value>) {
+    pub async fn rest(self) -> (u16, Vec<Value>) {
+        // Pings come for as long as it is open.
+        let whole = tokio::time::timeout(2 * PATIENCE, self.rest_of());
+        whole.await.expect("it is closed in time")
+    }
+
+    async fn rest_of(mut self) -> (u16, Vec<Value>) {
         let mut before = Vec::new();
         loop {
             match self.message().await {

@@ -8,8 +8,8 @@ use protocol::{MessageId, SessionId};
 use rusqlite::Connection;
 
 use super::world;
-use crate::store::unread::Dice;
 use crate::store::world::{draft, event, until};
+use crate::support::Dice;
 
 /// Which of these texts the files of the folder hold. Reads in another process: closing a file
 /// here would drop the locks that SQLite holds on it for this one.
@@ -30,7 +30,7 @@ fn is_in_the_files(dir: &Path, text: &str) -> bool {
 #[tokio::test]
 async fn a_deleted_message_is_in_no_file_when_the_sink_hears_of_it() {
     let (world, dir) = world().await;
-    let mut dice = Dice(1);
+    let mut dice = Dice::new(1);
     let owner = world.user().await;
     let mut sessions = Vec::new();
     for _ in 0..20 {
@@ -39,8 +39,8 @@ async fn a_deleted_message_is_in_no_file_when_the_sink_hears_of_it() {
     let mut sent: Vec<(SessionId, MessageId, Vec<String>)> = Vec::new();
     let mut pending = Vec::new();
     for n in 0..2_000 {
-        let session = sessions[dice.below(sessions.len())];
-        let bytes = [30, 200, 900, 5_000][dice.below(4)];
+        let session = sessions[dice.index(sessions.len())];
+        let bytes = [30, 200, 900, 5_000][dice.index(4)];
         let marker = |n: usize, edit: usize| format!("<marker {n} {edit}>");
         let content = |edit| format!("{0}{1}{0}", marker(n, edit), "x".repeat(bytes * (edit + 1)));
         let file_url = Some(format!("https://example.org/{}", marker(n, 9)));
@@ -48,7 +48,7 @@ async fn a_deleted_message_is_in_no_file_when_the_sink_hears_of_it() {
         let message = draft.id;
         pending.push(world.submit(session, owner, Action::Send { draft }).await);
         let mut markers = vec![marker(n, 0), marker(n, 9)];
-        for edit in 1..1 + dice.below(3) * dice.below(2) {
+        for edit in 1..1 + dice.index(3) * dice.index(2) {
             let edited = Action::Edit { message, content: content(edit) };
             pending.push(world.submit(session, owner, edited).await);
             markers.push(marker(n, edit));
@@ -63,7 +63,7 @@ async fn a_deleted_message_is_in_no_file_when_the_sink_hears_of_it() {
         let mut pending = Vec::new();
         let (mut going, mut last, mut deletions) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..10 {
-            let (session, message, markers) = sent.swap_remove(dice.below(sent.len()));
+            let (session, message, markers) = sent.swap_remove(dice.index(sent.len()));
             last.push(markers[markers.len() - 1].clone());
             deletions.push((session, message));
             going.extend(markers);

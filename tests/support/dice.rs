@@ -1,7 +1,9 @@
 //! Seeded chance: what a test drew can be drawn again.
 //!
-//! Each test prints its seed; `ASSISTDECK_SEED=N` repeats it. What other machines and threads do
-//! at the same time is not repeated by that: the seed brings back the plan, not the race.
+//! A test has a fixed seed, or prints it; then `ASSISTDECK_SEED=N` repeats it. What other machines
+//! and threads do at the same time is not repeated by that: the seed brings back the plan, not the
+//! race.
+#![allow(dead_code)]
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -9,6 +11,10 @@ use std::hash::{BuildHasher, RandomState};
 pub struct Dice(u64);
 
 impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// For one test, by its name. Prints the seed.
     pub fn of(test: &str) -> Self {
         let seed = match std::env::var("ASSISTDECK_SEED") {
@@ -24,8 +30,13 @@ impl Dice {
         self.next() % end
     }
 
+    /// A place in something of that length.
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len() as u64) as usize]
+        &from[self.index(from.len())]
     }
 
     /// Others, for a task of its own.
