@@ -3,7 +3,7 @@
 //! Each lane is a thread with a connection of its own and a runtime for that alone, so that a
 //! commit waits for no other work of the node, and one lane's flush holds up no other's sessions.
 //! It takes all that waits ([`Queue`]), does it in one transaction ([`batch`]), and hands the
-//! commit to the sink. All appends of a session go through one lane, and so reach the sink in
+//! commit to the sink. Under load, where nodes share the database, it rests between two. All appends of a session go through one lane, and so reach the sink in
 //! their order.
 //!
 //! A failed or unknown commit acknowledges nothing: everything in it is answered with
@@ -36,6 +36,13 @@ use crate::store::{Commit, Error, Permit, Reply, Result, Sink};
 const RETRY: Duration = Duration::from_millis(500);
 /// A batch that takes longer has an unknown end; the server's own limits come first.
 const BATCH_PATIENCE: Duration = Duration::from_secs(45);
+/// Where nodes share the database a lane rests after a batch: for as long as that took, once for
+/// each so many items in it ...
+const REST_ITEMS: usize = 8;
+/// ... but not more often than this ...
+const REST_TIMES_MAX: u32 = 3;
+/// ... and no longer.
+const REST_MAX: Duration = Duration::from_millis(25);
 /// How long a connection and its first statements may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 /// The session of a node that was killed takes a moment to end.
@@ -97,6 +104,8 @@ pub struct Lane {
 struct Link {
     client: Client,
     hot: Hot,
+    /// After the last batch.
+    rest: Duration,
     /// Ends with the connection.
     driver: JoinHandle<()>,
 }
@@ -146,17 +155,28 @@ impl Lane {
         let Some(open) = link else { return self.reconnect(link).await };
         let items = tokio::select! {
             biased;
-            items = self.queue.take() => items?,
+            items = self.queue.take(open.rest) => items?,
             _ = &mut open.driver => {
                 self.lost(link, &Error::Unavailable("PostgreSQL: the connection was lost".into()));
                 return Some(Vec::new());
             }
         };
+        let (count, began) = (items.len(), Instant::now());
         let (commits, failed) = self.commit(open, items).await;
+        open.rest = self.rest_after(count, began.elapsed());
         if let Some(error) = failed {
             self.lost(link, &error);
         }
         Some(commits)
+    }
+
+    /// How long a lane waits for company after a batch of so many items, where nodes share the
+    /// database. A transaction costs several times what an item in it does: several nodes that each
+    /// begin one as soon as they can make many small ones, the smaller the busier the database is.
+    /// Few items at a time find no rest.
+    fn rest_after(&self, count: usize, took: Duration) -> Duration {
+        let times = REST_TIMES_MAX.min((count / REST_ITEMS) as u32);
+        if self.alone { Duration::ZERO } else { REST_MAX.min(took * times) }
     }
 
     fn lost(&self, link: &mut Option<Link>, error: &Error) {
@@ -198,7 +218,7 @@ impl Lane {
             let driver = tokio::spawn(connection::drive(connection));
             self.be_alone(&client, patience).await?;
             let hot = Hot::prepare(&client).await?;
-            Ok(Link { client, hot, driver })
+            Ok(Link { client, hot, rest: Duration::ZERO, driver })
         };
         timeout(CONNECT_PATIENCE, connecting)
             .await
