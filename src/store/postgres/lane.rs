@@ -3,8 +3,8 @@
 //! Each lane is a thread with a connection of its own and a runtime for that alone, so that a
 //! commit waits for no other work of the node, and one lane's flush holds up no other's sessions.
 //! It takes all that waits ([`Queue`]), does it in one transaction ([`batch`]), and hands the
-//! commit to the sink. Under load, where nodes share the database, it rests between two. All appends of a session go through one lane, and so reach the sink in
-//! their order.
+//! commit to the sink. Under load, where nodes share the database, it rests between two. All
+//! appends of a session go through one lane, and so reach the sink in their order.
 //!
 //! A failed or unknown commit acknowledges nothing: everything in it is answered with
 //! `Unavailable`, the connection is dropped, and the next one is made at once; while there is
