@@ -4,7 +4,8 @@
 //! shared while it is fresh. It is read by a task of its own: a connection that began it and then
 //! waits for its peer goes on with nothing, and must hold up neither those who want the same page
 //! nor, by its place in a queue of the store, anybody else. All pages in flight together are
-//! bounded: a page holds a permit until the last follower has let it go.
+//! bounded: a page holds a permit until the last follower has let it go. Slow readers may hold all
+//! permits for as long as they like: pages without one are small, so that nobody waits for them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use protocol::limits::PAGE_BYTES_MAX;
-use protocol::{ErrorCode, SessionId};
+use protocol::{ErrorCode, Event, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,10 @@ const PAGES_KEPT_MAX: usize = 64;
 const PAGE_FRESH: Duration = Duration::from_secs(5);
 /// Events of one page.
 const PAGE_EVENTS_MAX: usize = 512;
+/// Contents of a page without a permit, in bytes (one event at least).
+const SMALL_PAGE_BYTES_MAX: usize = 32 * 1024;
+/// Events of one.
+const SMALL_PAGE_EVENTS_MAX: usize = 64;
 
 const _: () = assert!(PAGES_IN_FLIGHT_MAX * PAGE_BYTES_MAX <= 64 << 20);
 
@@ -40,7 +45,8 @@ pub struct Page {
     pub segment: Option<Segment>,
     pub head: u64,
     pub deleted: bool,
-    _permit: OwnedSemaphorePermit,
+    /// None: a small one.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 type Reading = Shared<BoxFuture<'static, Result<Arc<Page>>>>;
@@ -109,27 +115,41 @@ impl Pages {
 
     async fn read(&self, session: SessionId, after: u64) -> Result<Arc<Page>> {
         self.metrics.catch_ups.inc();
-        let permit = self.permit().await;
-        let page = self.store.log(session, after, PAGE_EVENTS_MAX).await?;
-        let LogPage { events, head, deleted } = page.ok_or(ErrorCode::SessionNotFound)?;
+        let permit = self.permit();
+        let limit = if permit.is_some() { PAGE_EVENTS_MAX } else { SMALL_PAGE_EVENTS_MAX };
+        let page = self.store.log(session, after, limit).await?;
+        let LogPage { mut events, head, deleted } = page.ok_or(ErrorCode::SessionNotFound)?;
+        if permit.is_none() {
+            events.truncate(small(&events));
+        }
         Ok(Arc::new(Page { segment: Segment::new(events), head, deleted, _permit: permit }))
     }
 
     /// Kept pages that nobody reads any more make room first.
-    async fn permit(&self) -> OwnedSemaphorePermit {
-        if let Ok(permit) = self.in_flight.clone().try_acquire_owned() {
-            return permit;
-        }
-        self.lock().retain(|_, (reading, _)| match reading.peek() {
-            Some(Ok(page)) => Arc::strong_count(page) > 1,
-            _ => true,
-        });
-        self.in_flight.clone().acquire_owned().await.expect("the semaphore is never closed")
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let take = || self.in_flight.clone().try_acquire_owned().ok();
+        take().or_else(|| {
+            self.lock().retain(|_, (reading, _)| match reading.peek() {
+                Some(Ok(page)) => Arc::strong_count(page) > 1,
+                _ => true,
+            });
+            take()
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many of these go into a small page.
+fn small(events: &[Arc<Event>]) -> usize {
+    let mut bytes = 0;
+    let fits = |event: &&Arc<Event>| {
+        bytes += event.content_len();
+        bytes <= SMALL_PAGE_BYTES_MAX
+    };
+    events.iter().take_while(fits).count().max(1)
 }
 
 /// The task has panicked, or the process ends.

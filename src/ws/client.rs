@@ -26,6 +26,8 @@ use crate::hub::{Connected, Mail, News, Numbers};
 /// About so many bytes are handed over in one turn, and no more are fetched for a peer that
 /// has as many waiting.
 pub const TURN_BYTES: usize = 64 * 1024;
+/// Pages that are read for a connection at the same time; further follows wait for their turn.
+const READING_MAX: u32 = 4;
 /// Rate-limited frames in a row after which the connection is closed.
 const STRIKES_MAX: u32 = 1_000;
 
@@ -52,6 +54,8 @@ pub(super) enum State {
     /// Membership is being looked up.
     Opening,
     Live(Follower),
+    /// A page of the store is wanted, and others are on their way.
+    Wanting(Follower),
     /// A page of the store is on its way.
     Reading(Follower, BoxFuture<'static, crate::chat::Result<Arc<Page>>>),
 }
@@ -95,6 +99,8 @@ pub struct Client {
     hot: Numbers,
     /// How many follows wait for a page; whoever wakes the task, they are asked.
     reading: u32,
+    /// Some wait until others have got theirs.
+    is_wanting: bool,
     /// Rate-limited frames in a row.
     pub(super) strikes: u32,
     /// When the token ends, in microseconds since 1970; another one may take its place.
@@ -120,6 +126,7 @@ impl Client {
             pending: VecDeque::new(),
             hot: Numbers::new(),
             reading: 0,
+            is_wanting: false,
             strikes: 0,
             expires,
         }
@@ -266,10 +273,12 @@ impl Client {
     ) -> Option<CloseCode> {
         let mut room = TURN_BYTES;
         let mut hot = std::mem::take(&mut self.hot);
+        if std::mem::take(&mut self.is_wanting) {
+            hot.extend(self.follows_that(|state| matches!(state, State::Wanting(_))));
+        }
+        // These come first: each that is done makes room for another.
         if std::mem::take(&mut self.reading) > 0 {
-            let waits = |following: &Following| matches!(following.state, State::Reading(..));
-            let waiting = self.follows.iter().filter(|(_, following)| waits(following));
-            hot.extend(waiting.map(|(key, _)| key as u32));
+            hot.extend(self.follows_that(|state| matches!(state, State::Reading(..))));
         }
         // What gets no turn now stays hot; what needs another turn becomes hot again.
         while room > 0 {
@@ -290,6 +299,11 @@ impl Client {
         None
     }
 
+    fn follows_that(&self, are: fn(&State) -> bool) -> impl Iterator<Item = u32> {
+        let those = self.follows.iter().filter(move |(_, following)| are(&following.state));
+        those.map(|(key, _)| key as u32)
+    }
+
     fn poll_follow(
         &mut self,
         key: u32,
@@ -305,6 +319,7 @@ impl Client {
                 let step = follower.step(out, room);
                 (follower, step)
             }
+            State::Wanting(follower) => (follower, Step::Read),
             State::Reading(mut follower, mut reading) => match reading.as_mut().poll(context) {
                 Poll::Pending => {
                     following.state = State::Reading(follower, reading);
@@ -327,6 +342,11 @@ impl Client {
         match step {
             Step::Ended(end) => self.end(key, close::code_of(end)),
             Step::Lost => self.lose(key, ErrorCode::PositionUnknown, out),
+            Step::Read if self.reading >= READING_MAX => {
+                self.follows[key as usize].state = State::Wanting(follower);
+                self.is_wanting = true;
+                Next::Idle
+            }
             Step::Read => {
                 let page = Box::pin(follower.page());
                 self.follows[key as usize].state = State::Reading(follower, page);
@@ -376,7 +396,7 @@ impl Client {
     pub fn let_go(&mut self) {
         self.follows = Slab::new();
         self.hot = Numbers::new();
-        self.reading = 0;
+        (self.reading, self.is_wanting) = (0, false);
         self.pending = VecDeque::new();
     }
 }

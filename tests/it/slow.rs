@@ -119,3 +119,41 @@ async fn who_stalls_while_pages_are_read_for_it_holds_up_nobody_who_wants_the_sa
         told += usize::from(slow.json().await["type"] == "message.created");
     }
 }
+
+/// So many sessions, and so many places in each to begin at, are more pages than there may be of
+/// full size.
+const LONG_SESSIONS: usize = 15;
+const BEGINNINGS: usize = 20;
+/// Behind the last of them, more than the kernel holds.
+const LONG_MESSAGES: usize = 20;
+
+#[tokio::test]
+async fn who_stalls_with_all_pages_that_there_may_be_holds_up_nobody() {
+    let server = TestServer::start().await;
+    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+    let long = "x".repeat(65_000);
+    let mut slow = Vec::new();
+    for _ in 0..LONG_SESSIONS {
+        let session = ann.create_session().await;
+        for _ in 0..BEGINNINGS + LONG_MESSAGES {
+            ann.say(&session, &long).await;
+        }
+        for after in 0..BEGINNINGS {
+            slow.push(slow_socket(&ann, &format!("{session}&after={after}"), None).await);
+        }
+    }
+    let other = ann.create_session_with(&[&bob]).await;
+    for n in 0..200 {
+        ann.say(&other, &n.to_string()).await;
+    }
+    let mut healthy = bob.plain(&other, "&after=0").await;
+    for n in 0..200 {
+        assert_eq!(healthy.next().await["content"], n.to_string());
+    }
+    // They are still there, so nobody has waited for their end.
+    for socket in &mut slow {
+        for _ in 0..LONG_MESSAGES {
+            assert_eq!(text(&socket.json().await["content"]).len(), long.len());
+        }
+    }
+}
