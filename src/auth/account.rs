@@ -14,7 +14,7 @@ use protocol::{Timestamp, User, UserId, UserKind};
 use super::password::Memory;
 use super::throttle::caller_of;
 use super::{Auth, Caller, Error, Result, Suspect, Throttles, Who, password, rules};
-use crate::store::{Account, NewAccount, Revocation};
+use crate::store::{Account, NewAccount, NewPassword, Revocation};
 
 /// Accounts remembered for their own users.
 const PROFILES_MAX: usize = 4_096;
@@ -119,13 +119,15 @@ impl Auth {
         let word = rules::text(&body.password, Error::InvalidPassword)?;
         let new_word = rules::text(&body.new_password, Error::InvalidPassword)?;
         let account = self.account_of(caller).await?;
-        let compared =
-            self.compare(from, Who::Account(caller.user), word, account.password_hash).await?;
+        let present = account.password_hash;
+        let compared = self.compare(from, Who::Account(caller.user), word, present.clone()).await?;
         if matches!(compared, Compared::Different) {
             return Err(Error::InvalidCredentials);
         }
         let new_word = rules::password(new_word)?;
-        let issued = self.set_password(caller.user, new_word).await?;
+        let issued = self.set_password(caller.user, new_word, present).await?;
+        // Another change came first: the password that was given is not the present one any more.
+        let issued = issued.ok_or(Error::InvalidCredentials)?;
         Ok(NewToken { token: self.sign(caller.user, issued) })
     }
 
@@ -174,21 +176,30 @@ impl Auth {
     }
 
     /// Sets a password and ends all tokens issued until then. Gives the moment from which on
-    /// tokens are good.
-    pub(super) async fn set_password(&self, user: UserId, word: &str) -> Result<Timestamp> {
+    /// tokens are good; none where there is no such account, or its hash is not the one that was to
+    /// be replaced.
+    pub(super) async fn set_password(
+        &self,
+        user: UserId,
+        word: &str,
+        instead_of: Option<String>,
+    ) -> Result<Option<Timestamp>> {
         let hash = self.hash_new(word, true).await?.expect("a hash is wanted");
         let valid_from = after(self.now());
-        let outcome = self.store.set_password(user, hash, Some(valid_from)).await;
-        self.has_revoked(Revocation::User { user, issued_before_ms: valid_from });
-        if !outcome? {
-            return Err(Error::UserNotFound);
+        let new = NewPassword { hash, valid_from_ms: Some(valid_from), instead_of };
+        let outcome = self.store.set_password(user, new).await;
+        if matches!(outcome, Ok(false)) {
+            return Ok(None);
         }
+        // Also where it is not known what came of it.
+        self.has_revoked(Revocation::User { user, issued_before_ms: valid_from });
+        outcome?;
         // A login with the old password may have begun while this was committing. It took its
         // moment before now, so this ends its token too.
         let valid_from = after(self.now());
         let revocation = Revocation::User { user, issued_before_ms: valid_from };
         self.revoke(revocation).await?;
-        Ok(Timestamp(valid_from * 1_000))
+        Ok(Some(Timestamp(valid_from * 1_000)))
     }
 
     /// Compares a password with a hash, on the threads that do, and counts a failure. It counts
@@ -226,15 +237,9 @@ impl Auth {
     /// it fails is no reason to refuse a login: the next one tries again.
     async fn keep_new_hash(&self, account: &Account, new_hash: Option<String>) {
         let Some(new_hash) = new_hash else { return };
-        let user = account.user.id;
-        let kept = async {
-            let present = self.store.account(user).await?;
-            if present.is_some_and(|present| present.password_hash == account.password_hash) {
-                self.store.set_password(user, new_hash, None).await?;
-            }
-            Ok::<(), crate::store::Error>(())
-        };
-        if let Err(error) = kept.await {
+        let (user, instead_of) = (account.user.id, account.password_hash.clone());
+        let new = NewPassword { hash: new_hash, valid_from_ms: None, instead_of };
+        if let Err(error) = self.store.set_password(user, new).await {
             tracing::warn!(%error, %user, "a password hash could not be renewed");
         }
     }

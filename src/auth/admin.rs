@@ -76,7 +76,8 @@ impl Auth {
 
     /// Sets a password; all tokens of the user end. Errors: those of the rules, `UserNotFound`.
     pub async fn reset_password(&self, user: UserId, word: &str) -> Result<()> {
-        self.set_password(user, rules::password(word)?).await.map(drop)
+        let set = self.set_password(user, rules::password(word)?, None).await?;
+        set.map(drop).ok_or(Error::UserNotFound)
     }
 
     /// A token for a user, with another life than the configured one if given. Errors:

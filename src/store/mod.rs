@@ -156,6 +156,17 @@ pub struct LogPage {
     pub deleted: bool,
 }
 
+/// A password to be set.
+#[derive(Clone, Debug)]
+pub struct NewPassword {
+    pub hash: String,
+    /// All earlier tokens end, which is a [`Revocation`] in the same transaction; without it only
+    /// the hash changes.
+    pub valid_from_ms: Option<i64>,
+    /// Only where this is the present hash; without it, whatever that is.
+    pub instead_of: Option<String>,
+}
+
 /// A read mark, as it is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marked {
@@ -305,14 +316,8 @@ pub trait Store: Send + Sync + 'static {
     async fn account_by_email(&self, email: &str) -> Result<Option<Account>>;
     /// In the order of ids, above `after`.
     async fn accounts(&self, after: Option<UserId>, limit: usize) -> Result<Vec<Account>>;
-    /// With `valid_from_ms` all earlier tokens end, which is a [`Revocation`] in the same
-    /// transaction; without it only the hash changes. False: no such account.
-    async fn set_password(
-        &self,
-        user: UserId,
-        hash: String,
-        valid_from_ms: Option<i64>,
-    ) -> Result<bool>;
+    /// False: no such account, or the hash to be replaced is another by now.
+    async fn set_password(&self, user: UserId, new: NewPassword) -> Result<bool>;
     /// Disabling ends all tokens, as a [`Revocation`] in the same transaction. False: no such
     /// account.
     async fn set_disabled(&self, user: UserId, disabled: bool, at: Timestamp) -> Result<bool>;

@@ -135,6 +135,27 @@ async fn a_new_password_ends_older_tokens_and_their_sockets() {
 }
 
 #[tokio::test]
+async fn of_many_changes_of_a_password_at_once_one_counts() {
+    let server = TestServer::start().await;
+    let ann = server.register("ann", PASSWORD).await;
+    let change = async |n: usize| {
+        let word = format!("another long one {n}");
+        let body = json!({"password": PASSWORD, "new_password": word});
+        (ann.put("/api/users/password", body).await, word)
+    };
+    let answers = tokio::join!(change(1), change(2), change(3), change(4));
+    let answers = [answers.0, answers.1, answers.2, answers.3];
+    let changed: Vec<_> = answers.iter().filter(|(answer, _)| answer.status == 200).collect();
+    assert_eq!(changed.len(), 1, "the others had a password that is not the present one");
+    assert!(answers.iter().all(|(answer, _)| [200, 401].contains(&answer.status)));
+    let (answer, word) = changed[0];
+    let newer = ann.by(text(&answer.json()["token"]));
+    newer.get("/api/users/profile").await.expect(200);
+    let login = json!({"email": ann.email, "password": word});
+    server.call("POST", "/api/login").json(&login).send().await.expect(200);
+}
+
+#[tokio::test]
 async fn a_password_changes_only_for_who_knows_it() {
     let server = TestServer::start().await;
     let ann = server.register("ann", PASSWORD).await;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::store::{
     Access, Account, Append, Error, Health, Listed, LogPage, Marked, MessageRange, NewAccount,
-    Page, Pending, Permit, Refusal, Result, Revocation, Store, Ticket,
+    NewPassword, Page, Pending, Permit, Refusal, Result, Revocation, Store, Ticket,
 };
 
 #[derive(Default)]
@@ -82,9 +82,14 @@ impl Store for Memory {
         Ok(self.accounts.lock().expect("whole").values().cloned().collect())
     }
 
-    async fn set_password(&self, user: UserId, hash: String, from: Option<i64>) -> Result<bool> {
+    async fn set_password(&self, user: UserId, new: NewPassword) -> Result<bool> {
         self.up()?;
-        if let Some(issued_before_ms) = from {
+        let NewPassword { hash, valid_from_ms, instead_of } = new;
+        let present = self.account(user).await?.and_then(|account| account.password_hash);
+        if instead_of.is_some() && instead_of != present {
+            return Ok(false);
+        }
+        if let Some(issued_before_ms) = valid_from_ms {
             self.revoke(Revocation::User { user, issued_before_ms }, Timestamp(0)).await?;
         }
         Ok(self.change(user, |account| account.password_hash = Some(hash)))

@@ -10,7 +10,7 @@ use crate::store::postgres::column::{time, user};
 use crate::store::postgres::pool::{Reader, Work};
 use crate::store::postgres::tokens;
 use crate::store::rows::email_key;
-use crate::store::{Account, NewAccount, Refusal, Result, Revocation};
+use crate::store::{Account, NewAccount, NewPassword, Refusal, Result, Revocation};
 
 pub const COLUMNS: &str = "id, name, email, kind, created_at, password_hash, disabled, \
                        tokens_valid_from_ms";
@@ -80,15 +80,15 @@ pub async fn list(reader: &Reader, after: Option<UserId>, limit: usize) -> Resul
 pub async fn set_password(
     work: &Work<'_>,
     user: UserId,
-    hash: &str,
-    valid_from_ms: Option<i64>,
+    new: &NewPassword,
     at: Timestamp,
 ) -> Result<bool> {
-    let sql = "UPDATE users SET password_hash = $2 WHERE id = $1";
-    if work.execute(sql, &[&user.0, &hash]).await? == 0 {
+    let sql = "UPDATE users SET password_hash = $2
+         WHERE id = $1 AND ($3::text IS NULL OR password_hash = $3)";
+    if work.execute(sql, &[&user.0, &new.hash, &new.instead_of]).await? == 0 {
         return Ok(false);
     }
-    if let Some(issued_before_ms) = valid_from_ms {
+    if let Some(issued_before_ms) = new.valid_from_ms {
         tokens::revoke(work, Revocation::User { user, issued_before_ms }, at).await?;
     }
     Ok(true)

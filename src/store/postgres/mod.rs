@@ -52,7 +52,7 @@ use crate::store::room::Room;
 use crate::store::rows::new_session;
 use crate::store::{
     Access, Account, Append, Error, Health, Listed, LogPage, Marked, MessageRange, NewAccount,
-    Page, Pending, Permit, Result, Revocation, Sink, Store, Ticket,
+    NewPassword, Page, Pending, Permit, Result, Revocation, Sink, Store, Ticket,
 };
 use batch::Work;
 use clock::Clock;
@@ -197,16 +197,9 @@ impl Store for Postgres {
         accounts::list(&self.pool.reader().await?, after, limit).await
     }
 
-    async fn set_password(
-        &self,
-        user: UserId,
-        hash: String,
-        valid_from_ms: Option<i64>,
-    ) -> Result<bool> {
+    async fn set_password(&self, user: UserId, new: NewPassword) -> Result<bool> {
         let at = Timestamp::now();
-        self.pool
-            .write(async |work| accounts::set_password(work, user, &hash, valid_from_ms, at).await)
-            .await
+        self.pool.write(async |work| accounts::set_password(work, user, &new, at).await).await
     }
 
     async fn set_disabled(&self, user: UserId, disabled: bool, at: Timestamp) -> Result<bool> {

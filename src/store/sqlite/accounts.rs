@@ -7,7 +7,7 @@ use crate::store::kind;
 use crate::store::rows::email_key;
 use crate::store::sqlite::fault::refuse;
 use crate::store::sqlite::tokens;
-use crate::store::{Account, NewAccount, Refusal, Result, Revocation};
+use crate::store::{Account, NewAccount, NewPassword, Refusal, Result, Revocation};
 
 const COLUMNS: &str = "id, name, email, kind, created_at, password_hash, disabled, \
                        tokens_valid_from_ms";
@@ -88,17 +88,19 @@ pub fn list(connection: &Connection, after: Option<UserId>, limit: usize) -> Res
 pub fn set_password(
     connection: &Connection,
     user: UserId,
-    hash: &str,
-    valid_from_ms: Option<i64>,
+    new: &NewPassword,
     at: Timestamp,
 ) -> Result<bool> {
     let changed = connection
-        .prepare_cached("UPDATE users SET password_hash = ?2 WHERE id = ?1")?
-        .execute(params![user.as_bytes(), hash])?;
+        .prepare_cached(
+            "UPDATE users SET password_hash = ?2
+             WHERE id = ?1 AND (?3 IS NULL OR password_hash = ?3)",
+        )?
+        .execute(params![user.as_bytes(), new.hash, new.instead_of])?;
     if changed == 0 {
         return Ok(false);
     }
-    if let Some(issued_before_ms) = valid_from_ms {
+    if let Some(issued_before_ms) = new.valid_from_ms {
         tokens::revoke(connection, Revocation::User { user, issued_before_ms }, at)?;
     }
     Ok(true)

@@ -50,8 +50,8 @@ use uuid::Uuid;
 use crate::store::outcome::Outcome;
 use crate::store::rows::new_session;
 use crate::store::{
-    Access, Account, Append, Health, Listed, LogPage, Marked, MessageRange, NewAccount, Page,
-    Pending, Permit, Result, Revocation, Sink, Store, Ticket,
+    Access, Account, Append, Health, Listed, LogPage, Marked, MessageRange, NewAccount,
+    NewPassword, Page, Pending, Permit, Result, Revocation, Sink, Store, Ticket,
 };
 use fault::stopped;
 use folder::{Folder, Lock};
@@ -162,17 +162,9 @@ impl Store for Sqlite {
         self.readers.read(move |connection| accounts::list(connection, after, limit)).await
     }
 
-    async fn set_password(
-        &self,
-        user: UserId,
-        hash: String,
-        valid_from_ms: Option<i64>,
-    ) -> Result<bool> {
+    async fn set_password(&self, user: UserId, new: NewPassword) -> Result<bool> {
         let at = Timestamp::now();
-        self.write(move |connection| {
-            accounts::set_password(connection, user, &hash, valid_from_ms, at)
-        })
-        .await
+        self.write(move |connection| accounts::set_password(connection, user, &new, at)).await
     }
 
     async fn set_disabled(&self, user: UserId, disabled: bool, at: Timestamp) -> Result<bool> {

@@ -1,6 +1,6 @@
 //! Accounts.
 
-use assistdeck::store::{NewAccount, Refusal, Revocation};
+use assistdeck::store::{NewAccount, NewPassword, Refusal, Revocation};
 use protocol::{Timestamp, UserId, UserKind};
 
 use super::world::{World, now, refused};
@@ -60,14 +60,37 @@ pub async fn accounts_come_in_the_order_of_their_ids(world: World) {
     assert_eq!(found, ids);
 }
 
+fn password(hash: &str, valid_from_ms: Option<i64>) -> NewPassword {
+    NewPassword { hash: hash.to_owned(), valid_from_ms, instead_of: None }
+}
+
+pub async fn of_changes_of_one_password_the_first_counts(world: World) {
+    let user = world.user().await;
+    assert!(world.store.set_password(user, password("old", None)).await.unwrap());
+    let change = |hash: &str, instead_of: &str| {
+        let instead_of = Some(instead_of.to_owned());
+        world.store.set_password(user, NewPassword { instead_of, ..password(hash, Some(7)) })
+    };
+    let outcomes = tokio::join!(change("a", "old"), change("b", "old"), change("c", "old"));
+    let outcomes = [outcomes.0.unwrap(), outcomes.1.unwrap(), outcomes.2.unwrap()];
+    let first = outcomes.iter().position(|changed| *changed).unwrap();
+    assert_eq!(outcomes.iter().filter(|changed| **changed).count(), 1);
+    let account = world.store.account(user).await.unwrap().unwrap();
+    assert_eq!(account.password_hash.as_deref(), Some(["a", "b", "c"][first]));
+    assert_eq!(world.store.revocation_head().await.unwrap(), 1, "others end no tokens");
+    let other = world.user().await;
+    let change = NewPassword { instead_of: Some("old".into()), ..password("a", None) };
+    assert!(!world.store.set_password(other, change).await.unwrap(), "nobody has none");
+}
+
 pub async fn a_new_password_ends_older_tokens_only_when_told_so(world: World) {
     let user = world.user().await;
-    assert!(world.store.set_password(user, "one".into(), None).await.unwrap());
+    assert!(world.store.set_password(user, password("one", None)).await.unwrap());
     let account = world.store.account(user).await.unwrap().unwrap();
     assert_eq!((account.password_hash.as_deref(), account.tokens_valid_from_ms), (Some("one"), 0));
     assert_eq!(world.store.revocation_head().await.unwrap(), 0);
 
-    assert!(world.store.set_password(user, "two".into(), Some(5_000)).await.unwrap());
+    assert!(world.store.set_password(user, password("two", Some(5_000))).await.unwrap());
     let account = world.store.account(user).await.unwrap().unwrap();
     assert_eq!(account.password_hash.as_deref(), Some("two"));
     assert_eq!(account.tokens_valid_from_ms, 5_000);
@@ -93,7 +116,7 @@ pub async fn disabling_ends_all_tokens_and_enabling_brings_none_back(world: Worl
 
 pub async fn nothing_is_changed_for_an_unknown_user(world: World) {
     let user = UserId::new();
-    assert!(!world.store.set_password(user, "x".into(), Some(1)).await.unwrap());
+    assert!(!world.store.set_password(user, password("x", Some(1))).await.unwrap());
     assert!(!world.store.set_disabled(user, true, now()).await.unwrap());
     assert_eq!(world.store.revocation_head().await.unwrap(), 0);
 }

@@ -34,6 +34,7 @@ macro_rules! every_promise {
                 a_user_id_is_given_once,
                 accounts_come_in_the_order_of_their_ids,
                 a_new_password_ends_older_tokens_only_when_told_so,
+                of_changes_of_one_password_the_first_counts,
                 disabling_ends_all_tokens_and_enabling_brings_none_back,
                 nothing_is_changed_for_an_unknown_user,
             ]
