@@ -15,11 +15,12 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// What of a line is kept: more than any name or length that matters.
 const LINE_BYTES_KEPT: usize = 64;
@@ -89,6 +90,18 @@ impl Watch {
     #[must_use]
     pub fn next_head(&self) -> Option<Head> {
         self.lock().heads.pop_front()
+    }
+
+    /// Returns when a head that has begun was not complete for so long.
+    pub async fn overdue(&self, within: Duration) {
+        let began = || self.lock().began;
+        loop {
+            let due = began().unwrap_or_else(Instant::now) + within;
+            sleep_until(due).await;
+            if began().is_some_and(|began| began + within <= Instant::now()) {
+                return;
+            }
+        }
     }
 
     fn see(&self, bytes: &[u8]) {

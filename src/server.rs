@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use protocol::CloseCode;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -32,6 +32,8 @@ use crate::{http as rest, ws};
 /// A request has to be complete this long after its first byte; also the time that a silent
 /// connection is given.
 const COMPLETE_WITHIN: Duration = Duration::from_secs(10);
+/// So long a connection may stand between an answer and the end of the next request's head.
+const IDLE_MAX: Duration = Duration::from_secs(30);
 /// The head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Sockets are closed at this rate a second or faster when the server stops.
@@ -208,7 +210,13 @@ async fn accept_until(
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let mut byte = [0];
+    let first_byte = timeout(COMPLETE_WITHIN, stream.peek(&mut byte));
+    if !matches!(stop.run_until_cancelled(first_byte).await, Some(Ok(Ok(1)))) {
+        return;
+    }
     let (stream, watch) = Watched::new(stream);
+    let heads = watch.clone();
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         if let Some(head) = watch.next_head() {
@@ -219,7 +227,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: Cancel
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(COMPLETE_WITHIN)
+        .header_read_timeout(IDLE_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         // Head and body in one piece: a small answer is written by one plain call.
         .writev(false)
@@ -228,6 +236,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: Cancel
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
         outcome = &mut connection => outcome,
+        () = heads.overdue(COMPLETE_WITHIN) => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -108,6 +108,18 @@ async fn a_slow_head_is_cut(server: &TestServer) {
     took(began, 9.0, 13.0, "a slow head");
 }
 
+/// What counts is the first byte, not the time before it.
+async fn a_head_after_a_silence_has_its_time(server: &TestServer) {
+    let mut raw = server.raw().await;
+    for _ in 0..2 {
+        sleep(Duration::from_secs(7)).await;
+        raw.send("GET /healthz HTTP/1.1\r\nHost: a\r\n").await;
+        sleep(Duration::from_secs(7)).await;
+        raw.send("\r\n").await;
+        raw.answer().await.expect("an answer").expect(200);
+    }
+}
+
 /// The first byte is what counts, not the last that came.
 async fn a_slow_body_is_told_408(server: &TestServer, ann: &TestUser) {
     let mut raw = server.raw().await;
@@ -170,6 +182,7 @@ async fn what_is_due_comes_when_it_is_due() {
         who_goes_is_told_as_gone_after_10_s(&server),
         a_silent_connection_is_cut(&server),
         a_slow_head_is_cut(&server),
+        a_head_after_a_silence_has_its_time(&server),
         a_slow_body_is_told_408(&server, &ann),
         a_ticket_ends_after_30_s(&ann),
         who_reads_nothing_for_30_s_is_closed(&server),
