@@ -101,7 +101,7 @@ impl Chat {
         Ok(())
     }
 
-    /// The stream of events from `position` on.
+    /// The stream of events from `position` on, for whom [`Self::check_connections`] lets.
     pub async fn feed(
         self: &Arc<Self>,
         actor: Actor,
@@ -109,7 +109,6 @@ impl Chat {
         position: Position,
         identity: Identity,
     ) -> Result<Feed> {
-        self.check_connections(&identity)?;
         let inbox = Arc::new(Inbox::new(identity));
         let connected = self.hub.connect(inbox.clone());
         let place = Place { inbox, number: 0, wire: Wire::Sse };

@@ -99,8 +99,9 @@ impl Checked {
         self.content.len()
     }
 
-    /// What tells a repeat from another request under the same `client_id`.
-    fn request_hash(&self) -> [u8; 16] {
+    /// What tells a repeat from another request under the same `client_id`. `is_marked`: by the
+    /// client's word alone it is an AI's, or a person's.
+    fn request_hash(&self, is_marked: bool) -> [u8; 16] {
         if self.client_id.is_none() {
             return [0; 16];
         }
@@ -109,6 +110,9 @@ impl Checked {
         for part in [self.content.as_str(), file_url] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
+        }
+        if is_marked {
+            hash.update(b"marked");
         }
         let mut short = [0; 16];
         short.copy_from_slice(&hash.finish().as_ref()[..16]);
@@ -152,7 +156,7 @@ impl Chat {
         };
         let draft = Draft {
             id: MessageId::new(),
-            request_hash: new.request_hash(),
+            request_hash: new.request_hash(is_ai_message != (actor.kind == UserKind::Agent)),
             content: new.content,
             file_url: new.file_url,
             is_ai_message,

@@ -170,7 +170,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "connections_per_address_max",
         "COUNT",
-        "Connections from one address; 0 is no limit.",
+        "WebSockets and event streams from one address; 0 is no limit.",
     )
     .default("0"),
     Setting::new(

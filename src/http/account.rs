@@ -27,11 +27,21 @@ pub(super) async fn login(
     ok(&app.auth.login(from, body.read()?).await?)
 }
 
-pub(super) async fn renew_token(user: CurrentUser, State(app): State<Arc<App>>) -> Answer {
+pub(super) async fn renew_token(
+    user: CurrentUser,
+    State(app): State<Arc<App>>,
+    target: Target,
+) -> Answer {
+    target.query()?;
     ok(&app.auth.renew(&user.0).await?)
 }
 
-pub(super) async fn show_profile(user: CurrentUser, State(app): State<Arc<App>>) -> Answer {
+pub(super) async fn show_profile(
+    user: CurrentUser,
+    State(app): State<Arc<App>>,
+    target: Target,
+) -> Answer {
+    target.query()?;
     ok(&*app.auth.profile(&user.0).await?)
 }
 
@@ -53,6 +63,11 @@ pub(super) async fn find_user(
     ok(&app.auth.find_user(from, &caller, email).await?)
 }
 
-pub(super) async fn make_ticket(user: CurrentUser, State(app): State<Arc<App>>) -> Answer {
+pub(super) async fn make_ticket(
+    user: CurrentUser,
+    State(app): State<Arc<App>>,
+    target: Target,
+) -> Answer {
+    target.query()?;
     created(&app.auth.make_ticket(&user.0).await?)
 }

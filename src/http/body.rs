@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
@@ -16,25 +16,32 @@ use protocol::ErrorCode;
 use protocol::limits::BODY_BYTES_MAX;
 use serde::Deserialize;
 
+use super::query::Target;
 use crate::app::App;
 use crate::peer::CompleteBy;
 use crate::refusal::Refusal;
 
-/// A whole body, not read as JSON yet.
-pub(super) struct JsonBody(Bytes);
+/// A whole body, not read as JSON yet. What is wrong with the query is told together with what is
+/// wrong in the body, for not every call that has one reads it.
+pub(super) struct JsonBody {
+    whole: Bytes,
+    query: Result<(), ErrorCode>,
+}
 
 impl JsonBody {
     /// Reads it; what it gives may borrow from it.
     pub(super) fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ErrorCode> {
-        protocol::json::read(&self.0)
+        self.query?;
+        protocol::json::read(&self.whole)
     }
 }
 
 impl FromRequest<Arc<App>> for JsonBody {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Refusal> {
-        let (parts, body) = request.into_parts();
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(target) = Target::from_request_parts(&mut parts, app).await;
         check_length(body.size_hint().lower())?;
         check_type(&parts.headers, body.is_end_stream())?;
         let whole = match parts.extensions.get::<CompleteBy>() {
@@ -42,12 +49,13 @@ impl FromRequest<Arc<App>> for JsonBody {
             // Without a body there is nothing to wait for.
             None => Ok(gather(body).await),
         };
-        Ok(Self(whole.unwrap_or(Err(ErrorCode::RequestTimeout))?))
+        let whole = whole.unwrap_or(Err(ErrorCode::RequestTimeout))?;
+        Ok(Self { whole, query: target.query().map(|_| ()) })
     }
 }
 
 /// `at_least` is what the body says of itself: its `Content-Length`, if it has one.
-fn check_length(at_least: u64) -> Result<(), ErrorCode> {
+pub(super) fn check_length(at_least: u64) -> Result<(), ErrorCode> {
     if at_least > BODY_BYTES_MAX as u64 { Err(ErrorCode::BodyTooLarge) } else { Ok(()) }
 }
 

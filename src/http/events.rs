@@ -43,12 +43,15 @@ pub(super) async fn list_events(
     target: Target,
     form: Form,
 ) -> Answer {
+    let (actor, caller) = (user.actor(), user.0);
+    let (identity, ends) = (identity_of(&caller, form.from), ends_at(&caller));
+    if form.is_stream {
+        app.chat.check_connections(&identity)?;
+    }
     let query = target.query()?;
     let (limit, wait) = (query.limit()?, query.number("wait", 0..=EVENTS_WAIT_SECONDS_MAX)?);
     let asked = query.seq("after")?.unwrap_or(0);
     let (session, after) = (ids.session()?, form.last_event_id?.unwrap_or(asked));
-    let (actor, caller) = (user.actor(), user.0);
-    let (identity, ends) = (identity_of(&caller, form.from), ends_at(&caller));
     if form.is_stream {
         let position = Position { after: Some(after), epoch: None };
         let feed = app.chat.feed(actor, session, position, identity).await?;

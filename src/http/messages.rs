@@ -105,7 +105,7 @@ impl Around {
         F: Future<Output = Result<bool, Refusal>>,
     {
         let (Some(first), Some(last)) = (page.first(), page.last()) else {
-            return Ok(Self { older: None, newer: None });
+            return Self::nothing(range, is_any).await;
         };
         let (older, newer) = (Some(first.seq), Some(last.seq));
         let (has_older, has_newer) = match (range.after, range.before) {
@@ -114,6 +114,23 @@ impl Around {
             (Some(0), None) | (Some(_), Some(_)) => (false, more),
             (Some(_), None) => (is_any(Range { before: older, ..Range::default() }).await?, more),
         };
+        Ok(Self { older: older.filter(|_| has_older), newer: newer.filter(|_| has_newer) })
+    }
+
+    /// Beside a page on which there is nothing, seen from the end that was asked for.
+    async fn nothing<F>(range: Range, is_any: impl Fn(Range) -> F) -> Result<Self, Refusal>
+    where
+        F: Future<Output = Result<bool, Refusal>>,
+    {
+        let (mut older, mut newer) = (None, None);
+        match (range.after, range.before) {
+            (Some(after), None) => older = after.checked_add(1).filter(|_| after > 0),
+            (None, Some(before)) => newer = before.checked_sub(1),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        let all = Range::default();
+        let has_older = older.is_some() && is_any(Range { before: older, ..all }).await?;
+        let has_newer = newer.is_some() && is_any(Range { after: newer, ..all }).await?;
         Ok(Self { older: older.filter(|_| has_older), newer: newer.filter(|_| has_newer) })
     }
 }

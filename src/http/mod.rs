@@ -254,7 +254,7 @@ fn live_calls() -> impl Iterator<Item = Call> {
             .with(&[Parameter::SESSION_ID, Parameter::AFTER_LIVE, Parameter::EPOCH])
             .upgrades()
             .fails(&[ErrorCode::InvalidId, MissingSessionId, OriginNotAllowed, NotAMember])
-            .fails(&[ErrorCode::SessionNotFound, UpgradeRequired, RateLimited, PositionUnknown]),
+            .fails(&[ErrorCode::SessionNotFound, UpgradeRequired, RateLimited]),
     ]
     .into_iter()
 }

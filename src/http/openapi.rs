@@ -176,8 +176,12 @@ fn codes_of(call: &Call) -> Vec<ErrorCode> {
     if call.access != Access::Public {
         codes.extend([Unauthorized, InvalidQuery]);
     }
+    if call.access == Access::Bearer {
+        codes.push(BodyTooLarge);
+    }
     if call.body.is_some() {
-        codes.extend([InvalidJson, BodyTooLarge, UnsupportedMediaType, RequestTimeout]);
+        codes.extend([InvalidQuery, InvalidJson, BodyTooLarge, UnsupportedMediaType]);
+        codes.push(RequestTimeout);
     }
     if call.path.contains("{id}") {
         codes.extend([InvalidId, SessionNotFound]);

@@ -7,33 +7,43 @@ use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use http::Uri;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use protocol::ErrorCode;
 use protocol::limits::PAGE_ITEMS_MAX;
+
+use super::body::check_length;
 
 /// Parameters that one query may have; no call knows a tenth of them.
 const PARAMETERS_MAX: usize = 64;
 /// The largest seq: what a store can keep.
 pub(super) const SEQ_MAX: u64 = i64::MAX as u64;
 
-/// The target of a request, judged when asked for.
-pub(super) struct Target(Uri);
+/// The target of a request, judged when asked for; first whether a body of that length may come
+/// along, which a call without one never reads.
+pub(super) struct Target {
+    uri: Uri,
+    body: Result<(), ErrorCode>,
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Target {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.uri.clone()))
+        let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let length = length.and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok(Self { uri: parts.uri.clone(), body: check_length(length) })
     }
 }
 
 impl Target {
     pub(super) fn path(&self) -> &str {
-        self.0.path()
+        self.uri.path()
     }
 
     pub(super) fn query(&self) -> Result<Query<'_>, ErrorCode> {
-        Query::read(self.0.query().unwrap_or_default())
+        self.body?;
+        Query::read(self.uri.query().unwrap_or_default())
     }
 }
 

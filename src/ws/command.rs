@@ -77,10 +77,8 @@ impl Client {
         // A plain connection follows one session from its first moment to its last.
         let Some((_, following)) = self.follows.iter().next() else { return };
         let session = following.session;
-        if let Err(code) = self.check_rate() {
-            return self.refuse(code, Names::default());
-        }
-        match json::read::<NewMessage<'_>>(text).and_then(|new| Checked::new(new, None)) {
+        let new = json::read::<NewMessage<'_>>(text).and_then(|new| Checked::new(new, None));
+        match new.and_then(|new| self.check_rate().map(|()| new)) {
             Err(code) => self.refuse(code, Names::default()),
             Ok(new) => {
                 let (chat, actor) = (self.app.chat.clone(), self.actor());
@@ -115,14 +113,9 @@ impl Client {
     }
 
     fn send(&mut self, session: SessionId, message: NewMessage<'_>, names: Names) {
-        if let Err(code) = self.check_rate() {
-            return self.refuse(code, names);
-        }
-        match Checked::new(message, None) {
+        match Checked::new(message, None).and_then(|new| self.check_rate().map(|()| new)) {
             Err(code) => self.refuse(code, names),
-            Ok(_) if self.follow_of(session).is_none() => {
-                self.refuse(ErrorCode::NotAMember, names);
-            }
+            Ok(_) if self.follow_of(session).is_none() => self.refuse_unfollowed(session, names),
             Ok(new) => {
                 let (chat, actor) = (self.app.chat.clone(), self.actor());
                 let client_id = new.client_id().unwrap_or_default().to_owned();
@@ -198,7 +191,7 @@ impl Client {
 
     fn leave(&mut self, session: SessionId, names: Names) {
         let Some(key) = self.follow_of(session) else {
-            return self.refuse(ErrorCode::NotAMember, names);
+            return self.refuse_unfollowed(session, names);
         };
         self.follows.remove(key);
         if key == 0 {
@@ -209,7 +202,7 @@ impl Client {
     fn set_typing(&mut self, session: SessionId, is_typing: bool, names: Names) {
         let now_ms = self.app.chat.hub().now_ms();
         let Some(key) = self.follow_of(session) else {
-            return self.refuse(ErrorCode::NotAMember, names);
+            return self.refuse_unfollowed(session, names);
         };
         // A flood is thinned here; the hub tells changes alone. Each one that is heard moves the
         // moment from which on nothing is owed, and that may lie only so far ahead.
@@ -223,7 +216,7 @@ impl Client {
 
     fn read(&mut self, session: SessionId, seq: u64, names: Names) {
         if self.follow_of(session).is_none() {
-            return self.refuse(ErrorCode::NotAMember, names);
+            return self.refuse_unfollowed(session, names);
         }
         let (chat, actor) = (self.app.chat.clone(), self.actor());
         self.begin(Box::pin(async move {
@@ -271,6 +264,20 @@ impl Client {
             None => Pending::Waiting(answer),
         };
         self.pending.push_back(pending);
+    }
+
+    /// What is said in a session that is not followed here: `session_not_found` where there is
+    /// none, `not_a_member` to everybody else.
+    fn refuse_unfollowed(&mut self, session: SessionId, names: Names) {
+        let (app, actor) = (self.app.clone(), self.actor());
+        self.begin(Box::pin(async move {
+            let code = match app.chat.member(actor, session).await {
+                Ok(_) => ErrorCode::NotAMember,
+                Err(error) => log(&error),
+            };
+            app.metrics.reject(code.code());
+            Answer::Frame(names.error(code))
+        }));
     }
 
     /// An error in its place in the order of answers.

@@ -281,6 +281,52 @@ async fn a_parameter_given_twice_is_refused_in_every_call_of_a_session() {
     }
 }
 
+#[tokio::test]
+async fn a_parameter_given_twice_is_refused_in_every_call_of_an_account() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let words = json!({"password": "a long pass phrase", "new_password": "another pass phrase"});
+    let new = json!({"name": "x", "email": "x@example.com", "password": "a long pass phrase"});
+    for (method, path, body) in [
+        ("POST", "/api/register", Some(&new)),
+        ("POST", "/api/login", Some(&new)),
+        ("POST", "/api/token", None),
+        ("GET", "/api/users/profile", None),
+        ("PUT", "/api/users/password", Some(&words)),
+        ("POST", "/api/ws-tickets", None),
+        ("POST", paths::SESSIONS, Some(&json!({"title": "x"}))),
+        ("GET", paths::SESSIONS, None),
+    ] {
+        let call = ann.call(method, &format!("{path}?x=1&x=1"));
+        let call = if let Some(body) = body { call.json(body) } else { call };
+        assert_eq!(call.send().await.error(400), "invalid_query", "{method} {path}");
+    }
+}
+
+/// Also where the call has no body to read.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_in_every_call() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let session = ann.create_session().await;
+    let large = "x".repeat(protocol::limits::BODY_BYTES_MAX + 1);
+    for row in rows() {
+        let call = row.call(&ann, &session).body("application/json", large.clone());
+        let answer = call.send().await;
+        assert_eq!(answer.error(413), "body_too_large", "{} {}", row.method, row.below);
+    }
+    for (method, path) in [
+        ("POST", "/api/token"),
+        ("GET", "/api/users/profile"),
+        ("POST", "/api/ws-tickets"),
+        ("GET", paths::SESSIONS),
+        ("GET", "/api/users?email=x"),
+    ] {
+        let call = ann.call(method, path).body("application/json", large.clone());
+        assert_eq!(call.send().await.error(413), "body_too_large", "{method} {path}");
+    }
+}
+
 /// Whoever asks for no upgrade hears first what is wrong with the rest.
 #[tokio::test]
 async fn a_call_that_is_no_handshake_is_told_so_last() {

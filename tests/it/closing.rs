@@ -118,6 +118,26 @@ async fn a_deleted_session_is_closed_with_4504() {
     assert_eq!((code, text(&told.last().expect("one")["type"])), (4504, "session.deleted"));
 }
 
+/// As many as would close it, were they messages; and they take nothing from the allowance.
+#[tokio::test]
+async fn bad_frames_alone_close_nothing_and_cost_nothing() {
+    let server = TestServer::with(|config| config.message_rate_max = 2).await;
+    let ann = server.user("ann").await;
+    let session = ann.create_session().await;
+    let (mut plain, mut v1) = (ann.plain(&session, "").await, ann.following(&session).await);
+    let blank = json!({
+        "type": "message.send", "session_id": session, "client_id": "a", "content": " ",
+    });
+    for _ in 0..1_500 {
+        plain.send_text("bad").await;
+        assert_eq!(plain.next().await["code"], "invalid_json");
+        v1.send(&blank).await;
+        assert_eq!(v1.until("error").await["code"], "invalid_content");
+    }
+    plain.send(&json!({"content": "good"})).await;
+    assert_eq!(plain.next().await["content"], "good");
+}
+
 #[tokio::test]
 async fn a_rate_that_is_far_exceeded_is_closed_with_4429() {
     let server = TestServer::with(|config| config.message_rate_max = 1).await;

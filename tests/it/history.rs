@@ -92,6 +92,30 @@ async fn links_lead_through_the_whole_history_in_both_directions() {
 }
 
 #[tokio::test]
+async fn links_lead_back_from_a_page_beyond_the_history() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let session = told(&ann, 7).await;
+    let whole = ann.history(&session).await;
+    let (first, last) = (number(&whole[0]["seq"]), number(&whole[6]["seq"]));
+    let path = paths::messages(&session);
+    for (query, relation, found) in [
+        (format!("limit=2&before={first}"), "next", &whole[..2]),
+        (format!("limit=2&after={last}"), "prev", &whole[5..]),
+    ] {
+        let empty = ann.get(&format!("{path}?{query}")).await;
+        let way = empty.link(relation).expect("there is more");
+        assert_eq!(empty.list(), [json!(null); 0], "{query}");
+        assert_eq!(ann.get(&way).await.list(), found);
+    }
+    for query in ["before=0".to_owned(), "after=0".to_owned(), format!("before={first}&after=0")] {
+        let session = ann.create_session().await;
+        let empty = ann.get(&format!("{}?{query}", paths::messages(&session))).await;
+        assert_eq!((empty.link("prev"), empty.link("next")), (None, None), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_ends_at_256_kib_but_has_one_message_at_least() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;

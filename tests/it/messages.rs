@@ -179,6 +179,25 @@ async fn a_server_can_be_told_to_trust_the_ai_flag() {
 }
 
 #[tokio::test]
+async fn a_repeat_with_another_ai_flag_is_another_message() {
+    let server = TestServer::with(|config| config.trust_client_ai_flag = true).await;
+    let (ann, bot) = (server.user("ann").await, server.agent("bot").await);
+    let session = ann.create_session_with(&[&bot]).await;
+    for (user, usual) in [(&ann, false), (&bot, true)] {
+        let send = async |id: &str, claim: Value| {
+            let body = json!({"content": "beep", "client_id": id, "is_ai_message": claim});
+            user.post(&paths::messages(&session), body).await
+        };
+        send("a", json!(usual)).await.expect(201);
+        send("a", json!(null)).await.expect(200);
+        assert_eq!(send("a", json!(!usual)).await.error(409), "client_id_reused");
+        send("b", json!(!usual)).await.expect(201);
+        send("b", json!(!usual)).await.expect(200);
+        assert_eq!(send("b", json!(usual)).await.error(409), "client_id_reused");
+    }
+}
+
+#[tokio::test]
 async fn members_send_and_nobody_else() {
     let server = TestServer::start().await;
     let (ann, eve) = (server.user("ann").await, server.user("eve").await);

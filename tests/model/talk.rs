@@ -178,7 +178,7 @@ impl Line {
         }
         let is_followed = self.followings.get(&session).is_some_and(|f| f.over.is_none());
         let fits = match asked.what {
-            What::Probe => code == "not_a_member",
+            What::Probe => code == "session_not_found",
             What::Send(send) => {
                 // Who does not follow may not send here, member or not.
                 if is_followed || code != "not_a_member" {
@@ -208,7 +208,15 @@ impl Line {
                 }
                 _ => false,
             },
-            What::Leave | What::Type => code == "not_a_member" && !is_followed,
+            What::Leave | What::Type if is_followed => false,
+            What::Leave | What::Type => match code {
+                "not_a_member" => true,
+                "session_not_found" => {
+                    state.check_refusal(&asked.before, code)?;
+                    true
+                }
+                _ => false,
+            },
         };
         if fits { Ok(()) } else { Err(format!("{asked:?} is refused with {code}")) }
     }
