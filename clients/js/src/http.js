@@ -75,7 +75,13 @@ export class Http {
     try {
       return await this.#once(method, path, options);
     } catch (error) {
-      const renewable = error instanceof ApiError && error.code === 'unauthorized'
+      if (!(error instanceof ApiError)) throw error;
+      // A kept connection may end at the moment in which it is used again, with a server that goes
+      // or a node behind a balancer: what changes nothing is asked once more (RFC 9110, 9.2.2).
+      if (error.code === 'unreachable' && method === 'GET' && !options.stream) {
+        return this.#once(method, path, options);
+      }
+      const renewable = error.code === 'unauthorized'
         && !options.anonymous && this.#options.getToken;
       if (!renewable) throw error;
       if (this.token === used) await this.renew();

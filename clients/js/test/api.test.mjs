@@ -130,6 +130,7 @@ test('every failure is an ApiError with its code', async () => {
     [502, '<html>Bad gateway</html>'],
     [200, '<html>A captive portal</html>'],
     new TypeError('fetch failed'),
+    new TypeError('fetch failed'),
   ]);
   const fails = async (expected) =>
     assert.rejects(api.profile(), (error) => {
@@ -148,6 +149,17 @@ test('every failure is an ApiError with its code', async () => {
   await fails({ status: 502, code: 'bad_answer', retryAfter: null, isTransient: true });
   await fails({ status: 200, code: 'bad_answer', isTransient: false });
   await fails({ status: 0, code: 'unreachable', isTransient: true });
+});
+
+test('what changes nothing is asked once more where the connection broke', async () => {
+  const broken = () => new TypeError('other side closed');
+  const { api, asked } = scripted([broken(), [200, { id: 'u' }], broken(), broken(), broken()]);
+  assert.deepEqual(await api.profile(), { id: 'u' });
+  assert.deepEqual(asked.map(({ method }) => method), ['GET', 'GET']);
+  await assert.rejects(api.profile(), { code: 'unreachable' });
+  assert.equal(asked.length, 4, 'once, not again and again');
+  await assert.rejects(api.createSession('T'), { code: 'unreachable' });
+  assert.equal(asked.length, 5, 'what changes something is for the caller to repeat');
 });
 
 test('a slow server is a timeout; an abort of the caller stays an abort', async () => {
