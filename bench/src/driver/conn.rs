@@ -27,6 +27,8 @@ const PRESENCE: &[u8] = br#"{"type":"presence","#;
 
 /// What a stalled member's socket takes in, so that it is soon full.
 const STALLED_BUFFER_BYTES: usize = 4096;
+/// And what it takes in once it reads again: with less, TCP itself lets some 30 kB/s through.
+const RESUMED_BUFFER_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -113,6 +115,7 @@ impl Conn {
 
     pub fn resume(&mut self, registry: &Registry, token: Token) -> Result<()> {
         (self.stalled, self.was_stalled) = (false, true);
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, RESUMED_BUFFER_BYTES)?;
         self.register(registry, token)
     }
 
