@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail, ensure};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 
@@ -27,8 +29,6 @@ const PRESENCE: &[u8] = br#"{"type":"presence","#;
 
 /// What a stalled member's socket takes in, so that it is soon full.
 const STALLED_BUFFER_BYTES: usize = 4096;
-/// And what it takes in once it reads again: with less, TCP itself lets some 30 kB/s through.
-const RESUMED_BUFFER_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -68,8 +68,9 @@ impl Conn {
         at: usize,
         (session, member): (&Session, &Member),
         plan: Plan,
+        stalled: bool,
     ) -> Result<Self> {
-        let stream = TcpStream::connect(addr)?;
+        let stream = if stalled { narrow(addr)? } else { TcpStream::connect(addr)? };
         let after = session.head.saturating_sub(plan.replay.unwrap_or(0));
         let parameter = plan.replay.map_or(String::new(), |_| format!("&after={after}"));
         let protocol = if plan.watch { "Sec-WebSocket-Protocol: assistdeck.v1\r\n" } else { "" };
@@ -87,7 +88,7 @@ impl Conn {
             state: State::Connecting,
             watches: plan.watch,
             dialect: plan.dialect,
-            stalled: false,
+            stalled,
             was_stalled: false,
             sends: false,
             window: 0,
@@ -106,16 +107,13 @@ impl Conn {
         Ok(())
     }
 
-    /// From now on it reads nothing, and its socket holds next to nothing.
+    /// From now on it reads nothing.
     pub fn stall(&mut self, registry: &Registry) -> Result<()> {
-        registry.deregister(&mut self.stream)?;
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, STALLED_BUFFER_BYTES)?;
-        Ok(())
+        Ok(registry.deregister(&mut self.stream)?)
     }
 
     pub fn resume(&mut self, registry: &Registry, token: Token) -> Result<()> {
         (self.stalled, self.was_stalled) = (false, true);
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, RESUMED_BUFFER_BYTES)?;
         self.register(registry, token)
     }
 
@@ -269,6 +267,19 @@ impl Conn {
 
     fn flush(&mut self) -> Result<()> {
         flush(&mut self.stream, &mut self.out)
+    }
+}
+
+/// A connection on its way that takes in next to nothing unread. Set before it is made: where the
+/// buffer shrinks afterwards, TCP lets no more than some 30 kB/s through.
+fn narrow(addr: SocketAddr) -> Result<TcpStream> {
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    net::sockopt::set_socket_recv_buffer_size(&socket, STALLED_BUFFER_BYTES)?;
+    match net::connect(&socket, &addr) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(TcpStream::from_std(socket.into())),
+        Err(error) => Err(error.into()),
     }
 }
 

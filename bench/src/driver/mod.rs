@@ -129,9 +129,10 @@ impl Driver {
                 }
                 let node = at + if plan.is_kept_together { 0 } else { place };
                 let node = node % nodes.len();
-                let mut conn = Conn::connect(nodes[node], at, (session, member), plan)?;
+                let stalled = place >= plan.members - plan.stalled;
+                let who = (session, member);
+                let mut conn = Conn::connect(nodes[node], at, who, plan, stalled)?;
                 conn.node = node;
-                conn.stalled = place >= plan.members - plan.stalled;
                 conn.register(driver.poll.registry(), Token(driver.conns.len()))?;
                 driver.conns.push(conn);
             }
