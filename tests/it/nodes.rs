@@ -104,6 +104,9 @@ async fn a_removal_on_one_node_ends_a_flood_on_another_at_its_place(bus: BusKind
             ann.say(&session, "behind").await;
         };
         let ((code, sent), (closed, told), ()) = tokio::join!(flood, listens.rest(), remove);
+        // What was still on its way is behind the removal, and not to be behind the next adding.
+        let late = far.post(&paths::messages(&session), json!({"content": "late"})).await;
+        assert_eq!(late.error(403), "not_a_member");
         assert_eq!((code, closed), (4503, 4503), "round {round}");
         let log = ann.events(&session, before).await;
         let removal = log.iter().find(|event| event["type"] == "participant.removed");
