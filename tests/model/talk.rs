@@ -156,7 +156,8 @@ impl Line {
                 What::Leave | What::Follow { .. } => {
                     self.followings.remove(&asked.session);
                     if self.bound == Some(asked.session) && asked.what == What::Leave {
-                        self.bound = None;
+                        // Nor does a refused follow close it that was left again at once.
+                        (self.bound, self.must_fail) = (None, false);
                     }
                 }
                 What::Mark { seq, .. } => {
