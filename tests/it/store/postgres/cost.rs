@@ -23,6 +23,8 @@ const STATEMENTS: usize = 6;
 const ROUNDS_OF_TWO_BATCHES_MAX: usize = 5;
 /// The first takes what it finds; all others wait together for the next ones.
 const BATCHES_MAX: usize = MESSAGES / 8;
+/// Of so many measurements one is undisturbed.
+const TRIES: usize = 4;
 /// What a client's first message, which has no letter, is told as.
 const STARTUP: u8 = 0;
 
@@ -116,26 +118,47 @@ async fn a_batch_is_six_statements_in_two_rounds_however_many_messages_it_has() 
     let url = shared().schema().replace(&real, &folder.path().display().to_string());
     let world = World::new(Box::new(Schema(url))).await;
     let (session, owner, _) = world.shared_session().await;
-    counter.take();
-
-    world.send(session, owner, "alone").await;
-    let (statements, commits, rounds) = counter.take();
-    assert_eq!(commits, 1);
+    let alone = async |attempt: usize| {
+        counter.take();
+        world.send(session, owner, &format!("alone {attempt}")).await;
+        counter.take()
+    };
     // It has no client_id, so none is looked for.
-    assert_eq!(statements, STATEMENTS - 1);
+    let (statements, commits, rounds) = undisturbed(alone, |_| STATEMENTS - 1).await;
+    assert_eq!((commits, statements), (1, STATEMENTS - 1));
     assert!(rounds * 2 <= ROUNDS_OF_TWO_BATCHES_MAX, "{rounds} rounds");
 
-    let mut pending = Vec::new();
-    for n in 0..MESSAGES {
-        let draft = keyed("x", &n.to_string(), 1);
-        pending.push(world.submit(session, owner, Action::Send { draft }).await);
-    }
-    for pending in pending {
-        event(pending.await.unwrap());
-    }
-    let (statements, commits, rounds) = counter.take();
+    let many = async |attempt: usize| {
+        counter.take();
+        let mut pending = Vec::new();
+        for n in 0..MESSAGES {
+            let draft = keyed("x", &format!("{attempt}-{n}"), 1);
+            pending.push(world.submit(session, owner, Action::Send { draft }).await);
+        }
+        for pending in pending {
+            event(pending.await.unwrap());
+        }
+        counter.take()
+    };
+    let (statements, commits, rounds) = undisturbed(many, |commits| commits * STATEMENTS).await;
     eprintln!("{MESSAGES} messages: {commits} commits, {statements} statements, {rounds} rounds");
     assert!((1..=BATCHES_MAX).contains(&commits), "{commits} commits");
     assert_eq!(statements, commits * STATEMENTS);
     assert!(rounds * 2 <= commits * ROUNDS_OF_TWO_BATCHES_MAX, "{rounds} rounds");
+}
+
+/// Measures statements, commits and rounds. The store asks for the clock and for its chores now and
+/// then: where there are more statements than so many commits have, it is measured again.
+async fn undisturbed(
+    measure: impl AsyncFn(usize) -> (usize, usize, usize),
+    of: impl Fn(usize) -> usize,
+) -> (usize, usize, usize) {
+    let mut last = measure(0).await;
+    for attempt in 1..TRIES {
+        if last.0 == of(last.1) {
+            break;
+        }
+        last = measure(attempt).await;
+    }
+    last
 }
