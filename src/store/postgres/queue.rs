@@ -65,8 +65,8 @@ impl Queue {
         loop {
             let rests = {
                 let mut waiting = self.lock();
-                waiting.is_resting = waiting.items.len() < COMPANY && !waiting.closed;
-                waiting.is_resting &= Instant::now() < until;
+                let is_enough = waiting.items.len() >= COMPANY || waiting.closed;
+                waiting.is_resting = !is_enough && Instant::now() < until;
                 if !waiting.is_resting && !waiting.items.is_empty() {
                     return Some(waiting.take());
                 }
